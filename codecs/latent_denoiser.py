@@ -1,0 +1,98 @@
+"""The embedded denoiser: a two-level convolutional network on the 1/16 latent.
+
+``x0hat = network(x, sigma)`` with ``x = x0 + sigma * noise`` (variance-exploding form).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from diffc.codecs.blocks import NoiseLevelEmbedding, modulated_blocks
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """Sizes of a `LatentDenoiser`; all are counts of channels or of blocks."""
+
+    channels: int = 128
+    width: int = 256
+    inner_width: int = 384
+    outer_blocks: int = 3
+    inner_blocks: int = 4
+    embedding: int = 64
+    condition_channels: int = 0
+
+
+class LatentDenoiser(nn.Module):
+    """Estimate the clean latent from a noisy one.
+
+    Around the network stands the per-channel form of EDM's preconditioning (arXiv 2206.00364,
+    table 1): with the variance lambda_c of channel c in place of sigma_data^2, the skip path alone
+    is the Wiener estimate, and the network learns what neighbours and other channels add to it.
+
+    Parameters
+    ----------
+    config : DenoiserConfig
+        Sizes.  ``condition_channels`` > 0 adds an input of that many channels at the latent's size;
+        it enters through a convolution that starts at zero, and may be left out in any call.
+    """
+
+    def __init__(self, config: DenoiserConfig) -> None:
+        super().__init__()
+        self.config = config
+        outer, inner = config.width, config.inner_width
+        self.register_buffer("channel_std", torch.ones(config.channels))
+        self.embed = NoiseLevelEmbedding(config.embedding)
+        self.enter = nn.Conv2d(config.channels, outer, 3, padding=1)
+        self.condition: nn.Conv2d | None = None
+        if config.condition_channels:
+            self.condition = nn.Conv2d(config.condition_channels, outer, 1)
+            nn.init.zeros_(self.condition.weight)
+        self.before = modulated_blocks(config.outer_blocks, outer, config.embedding)
+        self.down = nn.Conv2d(outer, inner, 2, stride=2)
+        self.inside = modulated_blocks(config.inner_blocks, inner, config.embedding)
+        self.up = nn.ConvTranspose2d(inner, outer, 2, stride=2)
+        self.after = modulated_blocks(config.outer_blocks, outer, config.embedding)
+        self.leave = nn.Conv2d(outer, config.channels, 1)
+        nn.init.zeros_(self.leave.weight)
+
+    def forward(self, x: Tensor, sigma: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Return x0hat, float32, of the shape of ``x``.
+
+        Parameters
+        ----------
+        x : Tensor
+            Noisy latent (N, channels, h, w), float32; h and w are even.
+        sigma : Tensor
+            Noise levels (N,), float32, > 0.
+        condition : Tensor, optional
+            Features (N, condition_channels, h, w); None is the unconditional estimate.
+        """
+        variance = self.channel_std.square()[None, :, None, None]
+        noise = sigma.square()[:, None, None, None]
+        c_in = torch.rsqrt(variance + noise)
+        c_skip = variance / (variance + noise)
+        c_out = (variance * noise).sqrt() * c_in
+        return c_skip * x + c_out * self._network(c_in * x, sigma, condition)
+
+    def _network(self, x: Tensor, sigma: Tensor, condition: Tensor | None) -> Tensor:
+        dtype = self.enter.weight.dtype
+        embedding = self.embed(sigma)
+        features = self.enter(x.to(dtype))
+        if condition is not None:
+            if self.condition is None:
+                raise ValueError("this denoiser has no condition input: leave condition out")
+            features = features + self.condition(condition.to(dtype))
+        for block in self.before:
+            features = block(features, embedding)
+        inner = self.down(features)
+        for block in self.inside:
+            inner = block(inner, embedding)
+        features = features + self.up(inner)
+        for block in self.after:
+            features = block(features, embedding)
+        return self.leave(features).float()
+

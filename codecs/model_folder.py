@@ -1,0 +1,105 @@
+"""Model folders: safetensors files beside a config.json, found by path or by fingerprint."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from diffc.codec import DecodeOptions
+from diffc.errors import ModelNotAvailableError
+
+EMBEDDED = ("tiny",)
+FINGERPRINT_BYTES = 4
+
+
+def embedded_folder(name: str) -> Path:
+    """Return where an embedded model lies in the package."""
+    return Path(str(files("diffc.codecs").joinpath("weights", name)))
+
+
+def folder_of(model: str | None) -> Path:
+    """Return the folder of a model that the caller names: an embedded one, or a directory.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+    """
+    if model is None:
+        return embedded_folder(EMBEDDED[0])
+    if model in EMBEDDED:
+        return embedded_folder(model)
+    folder = Path(model)
+    if not (folder / "config.json").is_file():
+        raise ValueError(
+            f"model is {', '.join(EMBEDDED)} or a directory with a config.json, not {model!r}: "
+            "name one of these"
+        )
+    return folder
+
+
+def config_of(folder: Path) -> dict[str, Any]:
+    """Read a model's configuration."""
+    config = json.loads((folder / "config.json").read_text())
+    if not isinstance(config, dict):
+        raise OSError(f"config.json of a model is an object, which {folder} lacks: fetch it anew")
+    return config
+
+
+@lru_cache(maxsize=64)
+def fingerprint(folder: Path) -> bytes:
+    """Return the first bytes of a SHA-256 over the configuration and the weights.
+
+    Hashed are the sorted lines ``<SHA-256 of the file>`` of all safetensors files, then the
+    configuration as canonical JSON; file names and precision at run time do not count.
+    """
+    hashes = []
+    for path in folder.glob("*.safetensors"):
+        with path.open("rb") as file:
+            hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+    canonical = json.dumps(config_of(folder), sort_keys=True, separators=(",", ":"))
+    text = "\n".join([*sorted(hashes), canonical])
+    return hashlib.sha256(text.encode()).digest()[:FINGERPRINT_BYTES]
+
+
+def _known_folders(options: DecodeOptions) -> Iterator[Path]:
+    if options.model is not None:
+        yield folder_of(options.model)
+    for name in EMBEDDED:
+        yield embedded_folder(name)
+    for entry in os.environ.get("DIFFC_MODELS", "").split(os.pathsep):
+        if entry:
+            folder = Path(entry)
+            yield from (config.parent for config in sorted(folder.glob("*/config.json")))
+            if (folder / "config.json").is_file():
+                yield folder
+
+
+def folder_with(wanted: bytes | None, options: DecodeOptions) -> Path:
+    """Return the folder of the model that a file was made with.
+
+    Raises
+    ------
+    ModelNotAvailableError
+        If no known folder has that fingerprint; it names what was looked at.
+    """
+    if wanted is None:
+        raise ModelNotAvailableError("the file names no model, which its codec needs: save it anew")
+    seen = []
+    for folder in _known_folders(options):
+        if not (folder / "config.json").is_file():
+            continue
+        found = fingerprint(folder)
+        if found == wanted:
+            return folder
+        seen.append(f"{folder.name} ({found.hex()})")
+    raise ModelNotAvailableError(
+        f"the file was made with a model of fingerprint {wanted.hex()}, and the models here are "
+        f"{', '.join(seen) or 'none'}: name its directory in DIFFC_MODELS or diffc.decoding(model=)"
+    )

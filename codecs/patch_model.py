@@ -1,0 +1,131 @@
+"""The embedded model: patch transform, latent denoiser and synthesis, from one folder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from diffc.codecs.denoisers import VarianceExplodingDenoiser
+from diffc.codecs.latent_denoiser import DenoiserConfig, LatentDenoiser
+from diffc.codecs.model_folder import config_of, fingerprint
+from diffc.codecs.patch_transform import PATCH
+from diffc.codecs.synthesis import Synthesis, SynthesisConfig
+from diffc.codecs.tiling import in_tiles
+
+# tiles keep the widest layer's features under some 300 MB; the margins are the fields of view
+_DENOISER_TILE, _DENOISER_MARGIN = 160, 18
+_SYNTHESIS_TILE, _SYNTHESIS_MARGIN = 64, 8
+
+
+class PatchModel:
+    """Pixels to latent, latent to pixels, and a denoiser between.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds config.json, denoiser.safetensors and synthesis.safetensors.
+    device : str
+        Where it runs.
+    """
+
+    # the denoiser halves the latent once, so pictures are padded to this multiple
+    multiple = 2 * PATCH
+
+    def __init__(self, folder: Path, device: str) -> None:
+        config = config_of(folder)
+        self.fingerprint = fingerprint(folder)
+        self.device = device
+        denoiser = LatentDenoiser(DenoiserConfig(**config["denoiser"]))
+        sizes = {key: _tupled(value) for key, value in config["synthesis"].items()}
+        synthesis = Synthesis(SynthesisConfig(**sizes))
+        for network, name in ((denoiser, "denoiser"), (synthesis, "synthesis")):
+            weights = load_file(folder / f"{name}.safetensors")
+            network.load_state_dict({key: value.float() for key, value in weights.items()})
+            network.eval().requires_grad_(False)
+            network.to(device=device, memory_format=torch.channels_last)
+        self.transform = synthesis.transform
+        self.channels = denoiser.config.channels
+        dtype = fast_dtype(device)
+        self._synthesis = with_convolutions_in(synthesis, dtype)
+        self.sigmas = sigma_table(**config["sigmas"])
+        self.denoiser = VarianceExplodingDenoiser(
+            _tiled_denoiser(with_convolutions_in(denoiser, dtype)), self.sigmas
+        )
+
+    def analyse(self, pixels: Tensor) -> Tensor:
+        """Map pixels (1, 3, H, W) in [0, 1], sides multiples of `multiple`, to a latent."""
+        return self.transform.analyse(2 * pixels - 1)
+
+    def synthesise(self, latent: Tensor, t: int) -> Tensor:
+        """Map a latent estimate made at time ``t`` to pixels (1, 3, H, W) in [0, 1]."""
+
+        def network(tile: Tensor) -> Tensor:
+            sigma = torch.full((len(tile),), self.sigmas[t], device=tile.device)
+            made: Tensor = self._synthesis(_channels_last(tile), sigma)
+            return made
+
+        pixels = in_tiles(
+            network, latent, largest=_SYNTHESIS_TILE, margin=_SYNTHESIS_MARGIN, scale=PATCH
+        )
+        return pixels.add_(1).mul_(0.5).clamp_(0, 1)
+
+
+def _tiled_denoiser(network: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        return in_tiles(
+            lambda tile: network(_channels_last(tile), sigma),
+            x,
+            largest=_DENOISER_TILE,
+            margin=_DENOISER_MARGIN,
+            scale=1,
+        )
+
+    return denoise
+
+
+def _channels_last(tile: Tensor) -> Tensor:
+    return tile.contiguous(memory_format=torch.channels_last)
+
+
+def _tupled(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def sigma_table(*, smallest: float, largest: float, count: int, warp: float) -> list[float]:
+    """Return noise levels, rising; ``warp`` < 1 sets them closer together where they are small."""
+    bottom, top = math.log(smallest), math.log(largest)
+    falling = [math.exp(top + (bottom - top) * (i / (count - 1)) ** warp) for i in range(count)]
+    return falling[::-1]
+
+
+def fast_dtype(device: str) -> torch.dtype:
+    """Return bfloat16 where the hardware multiplies it, else float32.
+
+    Nothing entropy-coded depends on it: a file written with one decodes with the other.
+    """
+    if device == "cpu":
+        native = torch.cpu._is_avx512_bf16_supported()
+    else:
+        native = device.startswith("cuda") and torch.cuda.is_bf16_supported()
+    return torch.bfloat16 if native else torch.float32
+
+
+def with_convolutions_in(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Convert the convolutions' weights, and with them the features between; the rest stays."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.to(dtype)
+    return network
+
+
+@lru_cache(maxsize=4)
+def load(folder: Path, device: str) -> PatchModel:
+    """Return the model of a folder, read once in a process."""
+    with torch.inference_mode(False):
+        return PatchModel(folder, device)

@@ -1,0 +1,69 @@
+"""Region-of-interest maps: weights of pixels to weights of latent positions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from diffc.codecs.patch_transform import PATCH
+
+
+def pixel_weights(roi: Any, height: int, width: int) -> Tensor:
+    """Return weights (height, width), float32 in [0, 1], the largest 1.
+
+    Parameters
+    ----------
+    roi : PIL image, array or tensor
+        (height, width), in [0, 1], or 0 to 255 where it is of bytes.
+    height, width : int
+        Of the picture, in pixels.
+
+    Raises
+    ------
+    ValueError
+        If its shape or its values are others, or all are zero.
+    """
+    if isinstance(roi, Image.Image):
+        roi = np.asarray(roi.convert("L"))
+    if isinstance(roi, np.ndarray):
+        roi = torch.from_numpy(np.ascontiguousarray(roi))
+    if not isinstance(roi, Tensor):
+        raise ValueError(f"roi is an image or an array, not {type(roi).__name__}: convert it")
+    if tuple(roi.shape) != (height, width):
+        raise ValueError(
+            f"roi has the picture's {height} rows and {width} columns, not {tuple(roi.shape)}: "
+            "resize it"
+        )
+    weights = roi.float() / 255 if roi.dtype == torch.uint8 else roi.float()
+    if not (torch.isfinite(weights).all() and weights.min() >= 0 and 0 < weights.max() <= 1):
+        raise ValueError(
+            f"roi has weights in [0, 1] that are not all 0, not {float(weights.min())} to "
+            f"{float(weights.max())}: scale it"
+        )
+    return weights / weights.max()
+
+
+def position_weights(roi: Any, pixels: torch.Size, positions: torch.Size) -> Tensor:
+    """Average weights over the latent's positions, (1, 1, rows, columns).
+
+    Positions that no pixel of the picture falls on weigh nothing: no bytes go into padding.
+
+    Parameters
+    ----------
+    roi : PIL image, array, tensor or None
+        As for `pixel_weights`; None weighs all pixels alike.
+    pixels, positions : torch.Size
+        Rows and columns of the picture and of the latent.
+    """
+    height, width = pixels
+    weights = torch.ones(height, width) if roi is None else pixel_weights(roi, height, width)
+    rows, columns = -(-height // PATCH), -(-width // PATCH)
+    mean = F.avg_pool2d(weights[None, None], PATCH, ceil_mode=True, count_include_pad=False)
+    result = torch.zeros(1, 1, *positions)
+    result[:, :, :rows, :columns] = mean
+    return result

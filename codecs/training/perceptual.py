@@ -1,0 +1,73 @@
+"""A perceptual distance for losses, on a distilled VGG-19 given as a safetensors file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+# the layers to run, in order; features are compared after those in COMPARED
+LAYERS = "conv11 conv12 pool conv21 conv22 pool conv31 conv32 conv33 conv34 pool conv41 conv42"
+COMPARED = {"conv12", "conv22", "conv34", "conv42"}
+
+
+class PerceptualDistance(nn.Module):
+    """Mean squared difference of unit-normalised features, averaged over four depths.
+
+    Parameters
+    ----------
+    path : Path
+        A safetensors file with ``conv0`` (1x1, input normalisation) and the layers above, weights
+        and biases; 3x3 kernels with reflected borders, ReLU, 2x2 max pooling.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        for name, value in load_file(path).items():
+            self.register_buffer(name.replace(".", "_"), value.float())
+
+    def _features(self, pixels: Tensor) -> list[Tensor]:
+        x = F.conv2d(pixels, self.get_buffer("conv0_weight"), self.get_buffer("conv0_bias"))
+        found = []
+        for layer in LAYERS.split():
+            if layer == "pool":
+                x = F.max_pool2d(x, 2)
+                continue
+            weight, bias = self.get_buffer(f"{layer}_weight"), self.get_buffer(f"{layer}_bias")
+            x = F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weight, bias))
+            if layer in COMPARED:
+                found.append(x)
+        return found
+
+    def forward(self, pixels: Tensor, reference: Tensor) -> Tensor:
+        """Compare pictures (N, 3, H, W) in [-1, 1]; return a distance for each, (N,)."""
+        both = torch.cat([pixels, reference]) * 0.5 + 0.5
+        distance = torch.zeros(len(pixels), device=pixels.device)
+        for features in self._features(both):
+            # normalised in float32: bfloat16 sums of squares are too coarse
+            unit = F.normalize(features.float(), dim=1, eps=1e-3)
+            ours, theirs = unit.chunk(2)
+            distance = distance + (ours - theirs).square().sum(1).mean((1, 2))
+        return distance / len(COMPARED)
+
+
+def random_view(pixels: Tensor, generator: torch.Generator) -> tuple[slice, slice, float]:
+    """Choose a shift and a scale: a small network learns to please a fixed grid of pixels."""
+    top, left = (int(torch.randint(9, (1,), generator=generator)) for _ in range(2))
+    scale = 0.6 + 0.6 * float(torch.rand(1, generator=generator))
+    return slice(top, pixels.shape[2]), slice(left, pixels.shape[3]), scale
+
+
+def look(pixels: Tensor, view: tuple[slice, slice, float]) -> Tensor:
+    """Crop and resize pictures as `random_view` chose."""
+    rows, columns, scale = view
+    return F.interpolate(
+        pixels[:, :, rows, columns],
+        scale_factor=scale,
+        mode="bilinear",
+        antialias=scale < 1,
+        recompute_scale_factor=True,
+    )

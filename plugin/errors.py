@@ -1,0 +1,42 @@
+"""The exceptions of diffc: `OSError` for what is wrong with a file, `ValueError` for a call."""
+
+from __future__ import annotations
+
+
+class FileError(OSError):
+    """The bytes are not a readable DIFFC file."""
+
+
+class NotDiffcError(FileError):
+    """The bytes do not start as a DIFFC file does."""
+
+
+class TruncatedError(FileError):
+    """The file ends before the bytes that its header promises."""
+
+
+class ChecksumError(FileError):
+    """The file's bytes do not have the checksum that was stored with them."""
+
+
+class CodecNotAvailableError(OSError):
+    """The file names a codec that is not installed here."""
+
+
+class ModelNotAvailableError(OSError):
+    """The file was made with a model whose weights are not here."""
+
+
+class RateError(ValueError):
+    """The bytes asked for are outside what the codec can reach for this image.
+
+    Parameters
+    ----------
+    lowest, highest : int
+        Reachable payload and parameter bytes, both inclusive.
+    """
+
+    def __init__(self, lowest: int, highest: int) -> None:
+        super().__init__(f"reachable payloads have {lowest} to {highest} bytes for this image")
+        self.lowest = lowest
+        self.highest = highest
