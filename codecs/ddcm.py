@@ -154,7 +154,7 @@ class DdcmCodec(Codec):
         room = None
         if rate.room is not None:
             length = _PARAMETERS.size + (_SEED.size if settings.seed else 0)
-            room = rate.room(bytes(length))
+            room = rate.room(length, True)
             if room < 0:
                 walk_to_time(walk, 0, no_progress)
                 raise RateError(length, length + walk.trail.encoder.length())

@@ -1,0 +1,56 @@
+"""Diffusion image codecs as an image format.
+
+Importing this package registers the format DIFFC with Pillow; numpy and torch are loaded when a
+picture is first encoded or decoded.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from diffc.api import Info as Info
+    from diffc.api import decode as decode
+    from diffc.api import encode as encode
+    from diffc.api import info as info
+    from diffc.api import save as save
+    from diffc.codec import Codec as Codec
+    from diffc.context import decoding as decoding
+    from diffc.registry import codecs_available as codecs_available
+    from diffc.registry import register_codec as register_codec
+
+__version__ = "0.1.0"
+
+_LAZY = {
+    "Codec": "diffc.codec",
+    "Info": "diffc.api",
+    "codecs_available": "diffc.registry",
+    "decode": "diffc.api",
+    "decoding": "diffc.context",
+    "encode": "diffc.api",
+    "info": "diffc.api",
+    "register_codec": "diffc.registry",
+    "save": "diffc.api",
+}
+__all__ = [*_LAZY, "register"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'diffc' has no attribute {name!r}")
+    value = getattr(import_module(_LAZY[name]), name)
+    globals()[name] = value
+    return value
+
+
+def register(_worker: int | None = None) -> None:
+    """Register the format with Pillow; importing diffc does so, and doing it again is harmless.
+
+    Where workers start afresh (``spawn``, ``forkserver``), pass this function as their
+    initialiser, or as ``worker_init_fn`` of a torch DataLoader, which gives it a number.
+    """
+    import_module("diffc.adapters.pillow").register()
+
+
+register()

@@ -61,15 +61,16 @@ class Rate:
     Parameters
     ----------
     room : callable, optional
-        For given parameters, the largest payload in bytes that keeps the file within its target,
-        or a negative number.  None when the caller gave a quality instead.
+        Maps (number of parameter bytes, whether there is a fingerprint) to the largest payload in
+        bytes that keeps the file within its target; negative if none does.  None when the caller
+        gave a quality instead.
     quality : float
         0 to 100, where larger is never smaller in bytes.  Holds if ``room`` is None.
     asked : bool
         Whether the caller gave a rate at all; if not, a codec's own aim (such as a PSNR) holds.
     """
 
-    room: Callable[[bytes], int] | None = None
+    room: Callable[[int, bool], int] | None = None
     quality: float = 50.0
     asked: bool = True
 

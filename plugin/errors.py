@@ -40,3 +40,7 @@ class RateError(ValueError):
         super().__init__(f"reachable payloads have {lowest} to {highest} bytes for this image")
         self.lowest = lowest
         self.highest = highest
+
+
+class OptionError(ValueError):
+    """An option of the caller's cannot hold here; raised where a `ValueError` would mean the file."""

@@ -1,0 +1,237 @@
+"""The functions of the package: encode, decode, save and info."""
+
+from __future__ import annotations
+
+import io
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
+
+from PIL import Image
+
+from diffc.body import read_body
+from diffc.context import with_changes
+from diffc.header import Header
+from diffc.header_reader import read_header
+
+if TYPE_CHECKING:
+    import numpy
+    import torch
+
+Path_ = str | os.PathLike[str]
+Source = Path_ | bytes | bytearray | memoryview | BinaryIO
+
+
+def encode(image: Any, **options: Any) -> bytes:
+    """Return the bytes of a DIFFC file.
+
+    Parameters
+    ----------
+    image : PIL image, array or tensor
+        A Pillow image of any mode but I, I;16 and F; an array (height, width[, 1 to 4]) of uint8;
+        or a tensor (1 or 3, height, width), also with a leading axis of 1, of floats in [0, 1].
+    **options
+        ``backend`` (a codec's name); one of ``bpp`` (file bits over pixels, above 0),
+        ``target_size`` (bytes of the file) and ``quality`` (0 to 100, the default is 50);
+        ``exif``, ``icc_profile``, ``xmp`` (bytes to store); ``alpha`` ("keep" or "drop");
+        ``progress`` (a function of step and total); and the codec's own, such as ``model``,
+        ``device``, ``steps``.
+
+    Raises
+    ------
+    ValueError
+        If an option is unknown or out of range, or no file of that size can be made.
+    """
+    from diffc.encoding import encode_image
+
+    return encode_image(as_pillow(image), options, strict=True)
+
+
+def as_pillow(image: Any) -> Image.Image:
+    """Return a Pillow image of an image, array or tensor; see `encode`."""
+    from diffc import pixels
+
+    if isinstance(image, Image.Image):
+        return image
+    if hasattr(image, "is_floating_point"):
+        if image.dim() == 4 and image.shape[0] == 1:
+            image = image[0]
+        return pixels.from_tensor(image)
+    if hasattr(image, "__array_interface__"):
+        return pixels.from_array(image)
+    raise ValueError(
+        f"an image is a Pillow image, an array or a tensor, not {type(image).__name__}: convert it"
+    )
+
+
+@overload
+def decode(data: Source, *, to: Literal["pil"] = "pil", **options: Any) -> Image.Image: ...
+@overload
+def decode(
+    data: Source, *, to: Literal["numpy"], **options: Any
+) -> numpy.ndarray[Any, Any]: ...
+@overload
+def decode(data: Source, *, to: Literal["torch"], **options: Any) -> torch.Tensor: ...
+
+
+def decode(data: Source, *, to: str = "pil", **options: Any) -> Any:
+    """Return the picture of a DIFFC file.
+
+    Parameters
+    ----------
+    data : bytes, path or file
+        The file.
+    to : {"pil", "numpy", "torch"}
+        A Pillow image; an array (height, width[, channels]) of uint8; or a tensor
+        (channels, height, width), float32 in [0, 1].
+    **options
+        Those of `diffc.decoding`.
+
+    Raises
+    ------
+    OSError
+        If the file is damaged or truncated, or its codec or model is missing.
+    PIL.Image.DecompressionBombError
+        If it has more pixels than Pillow allows.
+    """
+    from diffc.decoding import check_size, decode_body
+
+    if to not in ("pil", "numpy", "torch"):
+        raise ValueError(f"to is 'pil', 'numpy' or 'torch', not {to!r}: choose one of them")
+    chosen = with_changes(**options)
+    with _opened(data) as file:
+        header = read_header(file.read)
+        check_size(header.size)
+        body = read_body(header, file.read)
+    picture = decode_body(header, body, chosen)
+    if to == "pil":
+        picture.info.update(info_of(header))
+        return picture
+    import numpy as np
+
+    array = np.array(picture)
+    if to == "numpy":
+        return array
+    import torch
+
+    tensor = torch.from_numpy(array.reshape(picture.height, picture.width, -1))
+    return tensor.permute(2, 0, 1).float().div_(255)
+
+
+def _opened(source: Source) -> Any:
+    if isinstance(source, bytes | bytearray | memoryview):
+        return io.BytesIO(source)
+    if isinstance(source, str | os.PathLike):
+        return Path(source).open("rb")
+    if hasattr(source, "read"):
+        from contextlib import nullcontext
+
+        return nullcontext(source)
+    raise ValueError(f"a file is bytes, a path or a file object, not {type(source).__name__}")
+
+
+def info_of(header: Header) -> dict[str, Any]:
+    """Return what an opened image's ``info`` holds."""
+    names = {"exif": "exif", "icc": "icc_profile", "xmp": "xmp"}
+    found: dict[str, Any] = {
+        names[name]: data for name, data in header.metadata.items() if name in names
+    }
+    if "caption" in header.metadata:
+        found["caption"] = header.metadata["caption"].decode()
+    found["diffc"] = {"codec": header.codec, "generative": True}
+    return found
+
+
+def save(image: Any, path: Path_, **options: Any) -> None:
+    """Save a picture as a DIFFC file, whole or not at all.
+
+    An existing file stays as it is until the new one is complete; `PIL.Image.Image.save` empties
+    it first.  Arguments and errors are those of `encode`.
+    """
+    write_whole(path, encode(image, **options))
+
+
+def write_whole(path: Path_, data: bytes) -> None:
+    """Write a file beside its place and move it there at once."""
+    target = Path(path)
+    part = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a file says of itself.
+
+    Parameters
+    ----------
+    size : tuple of int
+        Width and height in pixels.
+    mode : str
+        L, LA, RGB or RGBA.
+    codec : str
+        The codec's name.
+    bitstream_version : int
+        Of the codec.
+    model : str, optional
+        Fingerprint of the model, hexadecimal.
+    payload_bytes, file_bytes : int
+        Of the codec's payload, and of the whole file.
+    bpp : float
+        File bits over pixels.
+    metadata_bytes : dict
+        Bytes of each kind of metadata, before compression; alpha as stored.
+    caption : str, optional
+        The picture's description.
+    """
+
+    size: tuple[int, int]
+    mode: str
+    codec: str
+    bitstream_version: int
+    model: str | None
+    payload_bytes: int
+    file_bytes: int
+    bpp: float
+    metadata_bytes: dict[str, int] = field(default_factory=dict)
+    caption: str | None = None
+
+
+def info(source: Source) -> Info:
+    """Return what a file's header says, without torch; pixels and checksum are not looked at.
+
+    Raises
+    ------
+    OSError
+        If it is not a DIFFC file, or its header is damaged.
+    """
+    with _opened(source) as file:
+        header = read_header(file.read)
+    sizes = {name: len(data) for name, data in header.metadata.items()}
+    if header.alpha_bytes:
+        sizes["alpha"] = header.alpha_bytes
+    caption = header.metadata.get("caption")
+    return Info(
+        size=header.size,
+        mode=header.mode,
+        codec=header.codec,
+        bitstream_version=header.bitstream_version,
+        model=None if header.fingerprint is None else header.fingerprint.hex(),
+        payload_bytes=header.payload_length,
+        file_bytes=header.file_length,
+        bpp=8 * header.file_length / (header.size[0] * header.size[1]),
+        metadata_bytes=sizes,
+        caption=None if caption is None else caption.decode(),
+    )
+
+

@@ -1,0 +1,96 @@
+"""Options of decoding, which `PIL.Image.open` has no place for: a context variable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+
+from diffc.codec import DecodeOptions
+
+_options: ContextVar[DecodeOptions] = ContextVar("diffc_decode_options")
+
+
+def decode_options() -> DecodeOptions:
+    """Return the options in force here."""
+    options = _options.get(None)
+    if options is not None:
+        return options
+    return DecodeOptions(allow_download=os.environ.get("DIFFC_ALLOW_DOWNLOAD") == "1")
+
+
+def with_changes(
+    *,
+    device: str | None = None,
+    steps: int | None = None,
+    model: str | os.PathLike[str] | None = None,
+    allow_download: bool | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> DecodeOptions:
+    """Return the options in force with some changed; None leaves one as it is.
+
+    Raises
+    ------
+    ValueError
+        If one has a wrong type or range.
+    """
+    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int)):
+        raise ValueError(f"steps is a whole number, not {steps!r}: give one from 1 to 1000")
+    if steps is not None and not 1 <= steps <= 1000:
+        raise ValueError(f"steps is 1 to 1000, not {steps}: choose one in that range")
+    if device is not None and not isinstance(device, str):
+        raise ValueError(f"device is a name such as 'cpu', not {device!r}: give its name")
+    if progress is not None and not callable(progress):
+        raise ValueError(f"progress is a function of (step, total), not {progress!r}: pass one")
+    changes = {
+        "device": device,
+        "steps": steps,
+        "model": None if model is None else os.fspath(model),
+        "allow_download": allow_download,
+        "progress": progress,
+    }
+    given = {name: value for name, value in changes.items() if value is not None}
+    return replace(decode_options(), **given)  # type: ignore[arg-type]
+
+
+@contextmanager
+def decoding(
+    *,
+    device: str | None = None,
+    steps: int | None = None,
+    model: str | os.PathLike[str] | None = None,
+    allow_download: bool | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Iterator[DecodeOptions]:
+    """Decode with these options inside the ``with`` block, in this thread or task.
+
+    Parameters
+    ----------
+    device : str, optional
+        A torch device such as ``"cuda"``; the environment's DIFFC_DEVICE is the default.
+    steps : int, optional
+        Denoising evaluations after the coded ones, 1 to 1000.
+    model : path, optional
+        A directory to look for the file's model in first.
+    allow_download : bool, optional
+        Whether missing weights may be fetched; DIFFC_ALLOW_DOWNLOAD=1 is the default for true.
+    progress : callable, optional
+        Called with (step, total).
+
+    Examples
+    --------
+    >>> import diffc
+    >>> with diffc.decoding(device="cpu", steps=4) as options:
+    ...     options.steps
+    4
+    """
+    options = with_changes(
+        device=device, steps=steps, model=model, allow_download=allow_download, progress=progress
+    )
+    token = _options.set(options)
+    try:
+        yield options
+    finally:
+        _options.reset(token)

@@ -1,0 +1,140 @@
+"""From a picture and options to the bytes of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from diffc.alpha import encode_alpha
+from diffc.codec import Codec, Encoded, Rate, Settings, no_progress
+from diffc.envelope import Envelope
+from diffc.errors import CodecNotAvailableError, RateError
+from diffc.metadata import take_metadata
+from diffc.options import take_settings
+from diffc.pixels import Picture, from_pillow, to_tensor
+from diffc.rate import Target, take_target
+from diffc.registry import DEFAULT_CODEC, check_name, load_codec
+
+# stands for a model's fingerprint where only its length counts
+_ANY_FINGERPRINT = bytes(4)
+
+
+@dataclass(frozen=True)
+class _Job:
+    codec: type[Codec]
+    settings: Settings
+    target: Target
+    picture: Picture
+    metadata: dict[str, bytes]
+    alpha: bytes | None
+    progress: Callable[[int, int], None]
+
+    def envelope(self, fingerprint: bytes | None) -> Envelope:
+        return Envelope(
+            codec=self.codec.name,
+            bitstream_version=self.codec.bitstream_version,
+            mode=self.picture.mode,
+            size=self.picture.size,
+            fingerprint=fingerprint,
+            metadata=self.metadata,
+            alpha=self.alpha,
+        )
+
+
+def encode_image(image: Image.Image, options: dict[str, Any], *, strict: bool) -> bytes:
+    """Return the bytes of a file; all options are checked before any work is done.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        The picture.
+    options : dict
+        Keywords of `diffc.encode`.
+    strict : bool
+        Refuse unknown keywords.
+    """
+    job = _prepare(image, dict(options), strict=strict)
+    rate = _rate(job)
+    try:
+        encoded = job.codec().encode(to_tensor(job.picture), job.settings, rate, job.progress)
+    except RateError as error:
+        raise ValueError(_out_of_reach(job, error)) from error
+    data = job.envelope(encoded.fingerprint).build(encoded.parameters, encoded.payload)
+    if job.target.file_bytes is not None and len(data) > job.target.file_bytes:
+        smallest = len(encoded.parameters) + len(encoded.payload)
+        raise ValueError(_out_of_reach(job, RateError(smallest, smallest), encoded))
+    return data
+
+
+def _prepare(image: Image.Image, options: dict[str, Any], *, strict: bool) -> _Job:
+    name = options.pop("backend", None)
+    try:
+        codec = load_codec(check_name(DEFAULT_CODEC if name is None else name))
+    except CodecNotAvailableError as error:
+        raise ValueError(f"backend={name!r}: {error}") from error
+    progress = options.pop("progress", None) or no_progress
+    # "progress" may be somebody's keyword for another format
+    if not callable(progress):
+        raise ValueError(f"progress is a function of (step, total), not {progress!r}: pass one")
+    alpha = options.pop("alpha", None) or "keep"
+    if alpha not in ("keep", "drop"):
+        raise ValueError(f"alpha is 'keep' or 'drop', not {alpha!r}: choose one of them")
+    convert = options.get("icc_profile") is None
+    metadata = take_metadata(options)
+    target = take_target(options, image.size)
+    settings = take_settings(options, codec, strict=strict)
+    picture = from_pillow(image, keep_alpha=alpha == "keep", convert_color=convert)
+    caption = getattr(settings, "caption", None)
+    if isinstance(caption, str):
+        metadata["caption"] = caption.encode()
+    coded_alpha = None if picture.alpha is None else encode_alpha(picture.alpha)
+    return _Job(codec, settings, target, picture, metadata, coded_alpha, progress)
+
+
+def _rate(job: _Job) -> Rate:
+    limit = job.target.file_bytes
+    if limit is None:
+        return Rate(quality=job.target.quality, asked=bool(job.target.text))
+    plain, marked = job.envelope(None), job.envelope(_ANY_FINGERPRINT)
+
+    def room(parameters: int, fingerprint: bool) -> int:
+        return (marked if fingerprint else plain).room(limit, parameters)
+
+    return Rate(room=room)
+
+
+def _out_of_reach(job: _Job, error: RateError, encoded: Encoded | None = None) -> str:
+    """Name the reachable range in bytes of the file, and what of them is metadata and alpha."""
+    fingerprint = _ANY_FINGERPRINT if encoded is None else encoded.fingerprint
+    envelope = job.envelope(fingerprint)
+    besides = Envelope.overhead(job.envelope(fingerprint))
+    lowest, highest = (
+        besides + bytes_ for bytes_ in (error.lowest, error.highest)
+    )
+    # the payload's length field grows with the payload
+    highest += envelope.overhead(error.highest) - besides
+    pixels = job.picture.size[0] * job.picture.size[1]
+    reach = f"{lowest} to {highest}" if highest > lowest else f"{lowest}"
+    bits = " to ".join(f"{8 * each / pixels:.4g}" for each in dict.fromkeys((lowest, highest)))
+    extra = []
+    if job.metadata:
+        bare = besides - Envelope(
+            codec=job.codec.name,
+            bitstream_version=job.codec.bitstream_version,
+            mode=job.picture.mode,
+            size=job.picture.size,
+            fingerprint=fingerprint,
+            alpha=job.alpha,
+        ).overhead()
+        extra.append(f"{bare} of metadata")
+    if job.alpha is not None:
+        extra.append(f"{len(job.alpha)} of alpha")
+    including = f", including {' and '.join(extra)}" if extra else ""
+    asked = job.target.file_bytes
+    return (
+        f"codec {job.codec.name!r} makes files of {reach} bytes ({bits} bpp) of this image"
+        f"{including}, and {job.target.text} allows {asked}: ask for a rate in that range"
+    )

@@ -1,0 +1,183 @@
+"""Pictures in and out: every mode of Pillow, arrays and tensors to RGB with alpha apart, and back."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_MODES_KEPT = {"L", "LA", "RGB", "RGBA"}
+_TO = {"1": "L", "La": "LA", "RGBa": "RGBA", "PA": "RGBA", "RGBX": "RGB"}
+_TO |= dict.fromkeys(("CMYK", "YCbCr", "LAB", "HSV"), "RGB")
+_NUMERIC = ("I", "F")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture as a codec and the container take it.
+
+    Parameters
+    ----------
+    mode : str
+        L, LA, RGB or RGBA: what the file says, and what opening it gives.
+    color : PIL.Image.Image
+        The pixels without alpha, mode L or RGB.
+    alpha : PIL.Image.Image, optional
+        Mode L, given if and only if the mode has alpha.
+    """
+
+    mode: str
+    color: Image.Image
+    alpha: Image.Image | None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.color.size
+
+
+def from_pillow(image: Image.Image, *, keep_alpha: bool, convert_color: bool) -> Picture:
+    """Prepare a Pillow image.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Of any mode but I, I;16 and F.
+    keep_alpha : bool
+        Keep transparency; otherwise drop it.
+    convert_color : bool
+        Convert pixels with an ``icc_profile`` in ``info`` to sRGB.
+
+    Raises
+    ------
+    ValueError
+        For modes that 8 bits cannot hold, and for images without pixels.
+    """
+    if 0 in image.size:
+        raise ValueError(f"an image has at least 1x1 pixels, not {image.size}: nothing to save")
+    if image.mode.split(";")[0] in _NUMERIC:
+        raise ValueError(
+            f"DIFFC holds 8 bits a channel, and mode {image.mode!r} has more: scale the values to "
+            "0..255 and convert to 'L'"
+        )
+    image.load()
+    profile = image.info.get("icc_profile")
+    if convert_color and profile:
+        image = _to_srgb(image, profile)
+    image = _to_kept_mode(image)
+    if not image.mode.endswith("A"):
+        return Picture(image.mode, image, None)
+    color = image.convert(image.mode[:-1])
+    if not keep_alpha:
+        return Picture(color.mode, color, None)
+    return Picture(image.mode, color, image.getchannel("A"))
+
+
+def _to_kept_mode(image: Image.Image) -> Image.Image:
+    if image.mode == "P" or (image.mode in ("L", "RGB") and image.has_transparency_data):
+        if image.has_transparency_data:
+            return image.convert("LA" if image.mode == "L" else "RGBA")
+        return image.convert("RGB") if image.mode == "P" else image
+    if image.mode in _MODES_KEPT:
+        return image
+    target = _TO.get(image.mode)
+    if target is None:
+        raise ValueError(f"mode {image.mode!r} cannot be saved: convert the image to 'RGB' first")
+    if image.mode == "La":
+        return Image.merge("RGBa", [*[image.getchannel("L")] * 3, image.getchannel("a")]).convert(
+            "RGBA"
+        ).convert("LA")
+    return image.convert(target)
+
+
+def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
+    from PIL import ImageCms
+
+    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
+    color = image.convert(image.mode[:-1]) if alpha is not None else image
+    if color.mode == "P":
+        color = color.convert("RGBA" if color.has_transparency_data else "RGB")
+        return _to_srgb(color, profile)
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        converted = ImageCms.profileToProfile(
+            color, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError) as error:
+        message = f"the image's ICC profile does not fit its pixels, which stay as they are: {error}"
+        warnings.warn(message, stacklevel=6)
+        return image
+    assert converted is not None  # only in-place conversion returns None
+    if color.mode == "L":
+        converted = converted.convert("L")
+    if alpha is not None:
+        converted.putalpha(alpha)
+    converted.info.pop("icc_profile", None)
+    return converted
+
+
+def from_array(array: Any) -> Image.Image:
+    """Make a Pillow image of an array (height, width[, 1, 2, 3 or 4]) of uint8.
+
+    Raises
+    ------
+    ValueError
+        If its type or shape is another.
+    """
+    if str(array.dtype) != "uint8":
+        raise ValueError(f"an array is of uint8, 0 to 255, not of {array.dtype}: scale and convert")
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    modes = {2: "L", 3: "RGB", 4: "RGBA"}
+    key = 2 if array.ndim == 2 else array.shape[2] if array.ndim == 3 else 0
+    mode = "LA" if array.ndim == 3 and key == 2 else modes.get(key)
+    if mode is None or 0 in array.shape:
+        raise ValueError(
+            f"an array has the shape (height, width) or (height, width, 1 to 4), not "
+            f"{tuple(array.shape)}: transpose or slice it"
+        )
+    return Image.frombytes(mode, (array.shape[1], array.shape[0]), array.tobytes())
+
+
+def from_tensor(tensor: Tensor) -> Image.Image:
+    """Make a Pillow image of a tensor (1 or 3, height, width) of floats in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If its type, shape or range is another.
+    """
+    if not tensor.is_floating_point():
+        raise ValueError(f"a tensor is of floats in [0, 1], not of {tensor.dtype}: divide by 255")
+    if tensor.dim() != 3 or tensor.shape[0] not in (1, 3) or 0 in tensor.shape:
+        raise ValueError(
+            f"a tensor has the shape (1 or 3, height, width), not {tuple(tensor.shape)}: permute it"
+        )
+    low, high = (float(each) for each in tensor.aminmax())
+    if not (low >= 0 and high <= 1):
+        raise ValueError(f"a tensor's values are in [0, 1], not {low} to {high}: scale or clamp it")
+    return to_pillow(tensor.detach().float().cpu(), "L" if tensor.shape[0] == 1 else "RGB")
+
+
+def to_tensor(picture: Picture) -> Tensor:
+    """Return a picture's colour, (3, height, width), float32 in [0, 1]; grey is repeated."""
+    import numpy as np
+    import torch
+
+    array = np.array(picture.color.convert("RGB"))
+    return torch.from_numpy(array).permute(2, 0, 1).to(torch.float32).div_(255)
+
+
+def to_pillow(tensor: Tensor, mode: str) -> Image.Image:
+    """Round a tensor (3 or 1, height, width) in [0, 1] to a Pillow image of mode L or RGB."""
+    import torch
+
+    pixels = tensor.mul(255).round_().clamp_(0, 255).to(torch.uint8)
+    made = from_array(pixels.permute(1, 2, 0).contiguous().numpy())
+    return made if made.mode == mode else made.convert(mode)
