@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-import weakref
 import zlib
-from typing import IO, Any, ClassVar
+from dataclasses import dataclass
+from typing import IO, Any
 
 from PIL import Image, ImageFile
 
-from diffc.api import info_of
+from diffc.api import UNCHANGED_ONLY, info_of, kept, wants_kept
 from diffc.body import Body, read_body
 from diffc.context import decode_options
 from diffc.diagnosis import diagnose
@@ -30,16 +30,23 @@ def _accept(prefix: bytes) -> bool | str:
     return reason if reason is not None else prefix.startswith(MAGIC)
 
 
+@dataclass
+class _Origin:
+    """Where an image's pixels come from; shared by the image and its decoder."""
+
+    header: Header
+    stream: bytes | None = None  # the file, once its pixels have been decoded
+    pixels: tuple[str, tuple[int, int], int] | None = None  # what they were then
+
+
 class DiffcImageFile(ImageFile.ImageFile):
     """A DIFFC file: opened by its header, decoded when pixels are first touched."""
 
-    format: ClassVar[str] = FORMAT
-    format_description: ClassVar[str] = "Diffusion image codecs"
+    format = FORMAT
+    format_description = "Diffusion image codecs"
 
-    # class-level defaults, so that unpickled and copied images have them too
-    _header: Header | None = None
-    _stream: bytes | None = None
-    _pixels_crc: int | None = None
+    # class-level defaults, because unpickled and copied images have no file
+    _origin: _Origin | None = None
     _lock: threading.RLock | None = None
 
     def _open(self) -> None:
@@ -50,16 +57,31 @@ class DiffcImageFile(ImageFile.ImageFile):
             raise SyntaxError(str(error)) from error
         self._size = header.size
         self._mode = header.mode
-        self._header = header
-        self.info.update(info_of(header))
+        self._origin = _Origin(header)
         self._lock = threading.RLock()
-        self.tile = [ImageFile._Tile(_DECODER, (0, 0, *header.size), header.header_length, (weakref.ref(self),))]
+        self.info.update(info_of(header))
+        extents = (0, 0, *header.size)
+        self.tile = [
+            ImageFile._Tile(_DECODER, extents, header.header_length, (self._origin,)),
+        ]
 
     def load(self) -> Image.core.PixelAccess | None:  # type: ignore[name-defined]
-        """Decode the pixels, once, whichever thread comes first."""
+        """Decode the pixels, once, whichever thread comes first.
+
+        Raises
+        ------
+        OSError
+            If the file is damaged or truncated, or its codec or model is missing.
+        ValueError
+            If the file was closed before.
+        """
         if not self.tile or self._lock is None:
             return super().load()
         with self._lock:
+            if self.tile and self.fp is None:
+                raise ValueError(
+                    "the image was closed before its pixels were loaded: load it first"
+                )
             return super().load()
 
     def load_seek(self, pos: int) -> None:
@@ -67,49 +89,46 @@ class DiffcImageFile(ImageFile.ImageFile):
         assert self.fp is not None
         self.fp.seek(pos)
 
-    def load_end(self) -> None:
-        """Remember what the pixels were, to tell whether they still are the file's."""
-        if self._stream is not None:
-            self._pixels_crc = zlib.crc32(self.tobytes())
-
     def verify(self) -> None:
-        """Check the whole file's checksum without decoding; the image must be reopened after."""
-        if self._header is None or self.fp is None:
+        """Check the whole file's checksum without decoding; the image must be reopened after.
+
+        Raises
+        ------
+        OSError
+            If the file is damaged or truncated.
+        """
+        if self._origin is None or not self.tile or self.fp is None:
             raise RuntimeError("verify must be called directly after open")
-        self.fp.seek(self._header.header_length)
-        read_body(self._header, self.fp.read)
-        if self._exclusive_fp:
-            self.fp.close()
-        self.fp = None
+        try:
+            _read_whole(self.fp, self._origin.header)
+        finally:
+            super().verify()
 
     def original(self) -> bytes:
         """Return the file's bytes, for ``quality="keep"``.
 
         Raises
         ------
+        OSError
+            If the file is damaged or truncated.
         ValueError
             If the pixels are not the file's any more.
         """
-        if self.tile and self.fp is not None:
-            # never decoded, so never changed
-            return _verified(self.fp)[2]
-        if self._stream is None or zlib.crc32(self.tobytes()) != self._pixels_crc:
-            raise ValueError(_KEEP)
-        return self._stream
-
-    def __getstate__(self) -> list[Any]:
-        # locks and open files do not travel; pixels do
-        self.load()
-        return super().__getstate__()
-
-    def __copy__(self) -> Image.Image:
-        return self.copy()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Image.Image:
-        return self.copy()
+        origin, lock = self._origin, self._lock
+        if origin is None or lock is None:
+            raise ValueError(UNCHANGED_ONLY)
+        with lock:
+            if self.tile and self.fp is not None:
+                # never decoded, so never changed
+                return _read_whole(self.fp, origin.header)[1]
+        if origin.stream is None or _pixels(self, self.tobytes()) != origin.pixels:
+            raise ValueError(UNCHANGED_ONLY)
+        return origin.stream
 
 
-_KEEP = "quality='keep' needs an unchanged image opened from a DIFFC file: give a bpp or a quality"
+def _pixels(image: Image.Image, data: bytes) -> tuple[str, tuple[int, int], int]:
+    """Return what tells whether pixels, ``data``, were changed."""
+    return image.mode, image.size, zlib.crc32(data)
 
 
 class _Decoder(ImageFile.PyDecoder):
@@ -117,38 +136,46 @@ class _Decoder(ImageFile.PyDecoder):
 
     _pulls_fd = True
 
-    def decode(self, buffer: bytes | Image.SupportsArrayInterface) -> tuple[int, int]:
+    # the type of the buffer differs among the versions of Pillow, and it is empty here
+    def decode(self, buffer: Any) -> tuple[int, int]:
         """Decode from ``self.fd``."""
-        from diffc.decoding import decode_body
+        from diffc.reconstruction import decode_body
 
         assert self.fd is not None
-        header, body, stream = _verified(
-            self.fd, allow_truncated=bool(ImageFile.LOAD_TRUNCATED_IMAGES)
+        origin: _Origin = self.args[0]
+        body, stream = _read_whole(
+            self.fd, origin.header, allow_truncated=ImageFile.LOAD_TRUNCATED_IMAGES
         )
-        picture = decode_body(header, body, decode_options())
-        self.set_as_raw(picture.tobytes(), picture.mode)
-        image = self.args[0]()
-        if image is not None and not body.truncated:
-            image._stream = stream
+        picture = decode_body(origin.header, body, decode_options())
+        data = picture.tobytes()
+        self.set_as_raw(data, picture.mode)
+        if not body.truncated:
+            origin.stream, origin.pixels = stream, _pixels(picture, data)
         return -1, 0
 
 
-def _verified(file: IO[bytes], *, allow_truncated: bool = False) -> tuple[Header, Body, bytes]:
-    """Read a file from its start; return also its bytes, which are few."""
+def _read_whole(
+    file: IO[bytes], expected: Header, *, allow_truncated: bool = False
+) -> tuple[Body, bytes]:
+    """Read and check a file from its start; return also its bytes, which are few."""
+    pieces = []
+
+    def read(count: int) -> bytes:
+        pieces.append(file.read(count))
+        return pieces[-1]
+
     file.seek(0)
-    header = read_header(file.read)
-    body = read_body(header, file.read, allow_truncated=allow_truncated)
-    file.seek(0)
-    stream = b"" if body.truncated else file.read(header.file_length)
-    return header, body, stream
+    header = read_header(read)
+    if header != expected:
+        raise FileError("the file is not the one that was opened: open it again")
+    body = read_body(header, read, allow_truncated=allow_truncated)
+    return body, b"".join(pieces)
 
 
 def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     options = dict(image.encoderinfo)
-    if options.get("quality") == "keep":
-        if not isinstance(image, DiffcImageFile):
-            raise ValueError(_KEEP)
-        fp.write(image.original())
+    if wants_kept(options):
+        fp.write(kept(image, options, strict=False))
         return
     from diffc.encoding import encode_image
 

@@ -7,10 +7,12 @@ sign.  The order of blocks is that of `diffc.codecs.hadamard.BlockLayout`.
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from diffc.adaptive import CountModel
-from diffc.codecs.hadamard import Atoms, BlockLayout
+from diffc.codecs.hadamard import Atoms
 from diffc.range_coder import RangeDecoder, RangeEncoder
 from diffc.subsets import decode_subset, encode_subset
 
@@ -18,24 +20,32 @@ _CONTEXTS = 24
 
 
 class AtomModel:
-    """What encoder and decoder both know of earlier steps."""
+    """What encoder and decoder both know of earlier steps.
 
-    def __init__(self, layout: BlockLayout) -> None:
-        self.layout = layout
+    Parameters
+    ----------
+    grid : tuple of int
+        Blocks along channels, height and width.
+    words : int
+        Words to choose from in each block.
+    """
+
+    def __init__(self, grid: tuple[int, int, int], words: int) -> None:
+        self.grid, self.words = grid, words
         self.counts = CountModel(_CONTEXTS)
-        self.previous = [0] * layout.count
+        self.previous = [0] * math.prod(grid)
 
     def copy(self) -> AtomModel:
         """Return an independent copy, to try out how a step codes."""
         other = AtomModel.__new__(AtomModel)
-        other.layout = self.layout
+        other.grid, other.words = self.grid, self.words
         other.counts, other.previous = self.counts.copy(), list(self.previous)
         return other
 
     def context(self, current: list[int], block: int) -> int:
         """Choose the count model's context for a block, given the blocks coded before it."""
-        wide = self.layout.grid[2]
-        area = self.layout.grid[1] * wide
+        _, high, wide = self.grid
+        area = high * wide
         left = current[block - 1] if block % wide else self.previous[block]
         above = current[block - wide] if block % area >= wide else self.previous[block]
         # a sum with weights 4, 2, 2; then the class of the sum, and whether in its upper half
@@ -55,7 +65,7 @@ def encode_atoms(encoder: RangeEncoder, model: AtomModel, atoms: Atoms) -> None:
         current.append(count)
         end = start + count
         if count:
-            encode_subset(encoder, words[start:end], model.layout.length)
+            encode_subset(encoder, words[start:end], model.words)
             value = 0
             for sign in negative[start:end]:
                 value = 2 * value + sign
@@ -72,11 +82,11 @@ def decode_atoms(decoder: RangeDecoder, model: AtomModel) -> Atoms:
     ValueError
         If a block would have more atoms than words: the stream is damaged.
     """
-    length = model.layout.length
+    length = model.words
     current: list[int] = []
     words: list[int] = []
     signs: list[float] = []
-    for block in range(model.layout.count):
+    for block in range(len(model.previous)):
         count = model.counts.decode(decoder, model.context(current, block))
         if count > length:
             raise ValueError(f"a block has at most {length} atoms, not {count}: damaged stream")

@@ -127,12 +127,14 @@ class DdcmCodec(Codec):
             target = model.analyse(pixels)
             weights = position_weights(settings.roi, image.shape[1:], target.shape[2:])
             grid = grid_of(model.denoiser, settings.steps)
+            channels, rows, columns = target.shape[1:]
+            layout = BlockLayout(channels, rows, columns)
             walk = EncoderWalk(
                 model.denoiser,
                 target,
                 weights.to(device),
                 grid,
-                seed=settings.seed,
+                codebook=HadamardCodebook(layout, settings.seed, device),
                 atoms=settings.atoms,
             )
             self._go(walk, model, image, settings, rate, progress)
@@ -183,7 +185,7 @@ class DdcmCodec(Codec):
         shape = tuple(-(-side // model.multiple) * 2 for side in (height, width))
         layout = BlockLayout(model.channels, *shape)
         codebook = HadamardCodebook(layout, seed, device)
-        atom_model, decoder = AtomModel(layout), RangeDecoder(coded.payload)
+        atom_model, decoder = AtomModel(layout.grid, layout.length), RangeDecoder(coded.payload)
         x = initial_noise(seed, (model.channels, *shape), device)
         bars = model.denoiser.alpha_bars
         now = grid[0]

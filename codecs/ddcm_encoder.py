@@ -12,7 +12,7 @@ from diffc.codec import Progress
 from diffc.codecs.atom_choice import Ranking, by_shift, by_total, rank, take
 from diffc.codecs.atom_coding import AtomModel, encode_atoms
 from diffc.codecs.denoisers import Denoiser
-from diffc.codecs.hadamard import Atoms, BlockLayout, HadamardCodebook
+from diffc.codecs.hadamard import Atoms, HadamardCodebook
 from diffc.codecs.walk import advance, ancestral, times
 from diffc.noise import Purpose, random_normals
 from diffc.range_coder import RangeEncoder
@@ -62,8 +62,8 @@ class EncoderWalk:
         What an error at each position matters, (1, 1, height, width), in [0, 1].
     grid : list of int
         Times, falling.
-    seed : int
-        Of the codebook and of the initial noise.
+    codebook : HadamardCodebook
+        Whose seed is also that of the initial noise.
     atoms : int, optional
         A fixed number of atoms a step, rather than what the posterior asks for.
     """
@@ -75,17 +75,16 @@ class EncoderWalk:
         weights: Tensor,
         grid: list[int],
         *,
-        seed: int,
+        codebook: HadamardCodebook,
         atoms: int | None,
     ) -> None:
         self.denoiser, self.target, self.weights = denoiser, target, weights
-        self.grid, self.atoms = grid, atoms
+        self.grid, self.codebook, self.atoms = grid, codebook, atoms
+        self.layout = codebook.layout
         channels, height, width = target.shape[1:]
-        self.layout = BlockLayout(channels, height, width)
-        device = str(target.device)
-        self.codebook = HadamardCodebook(self.layout, seed, device)
-        x = initial_noise(seed, (channels, height, width), device)
-        self.trail = Trail(RangeEncoder(), AtomModel(self.layout), 0, grid[0], x)
+        x = initial_noise(codebook.seed, (channels, height, width), str(target.device))
+        model = AtomModel(self.layout.grid, codebook.words)
+        self.trail = Trail(RangeEncoder(), model, 0, grid[0], x)
         self.x0hat = target
 
     def look(self) -> Ranking:
@@ -187,16 +186,46 @@ def walk_to_psnr(
     progress: Progress,
     room: int | None = None,
 ) -> bool:
-    """Walk until ``reached(x0hat, time)`` holds; return whether it did, within ``room`` bytes."""
+    """Walk until ``reached(x0hat, time)`` holds; return whether it did, within ``room`` bytes.
+
+    The last step ends at the highest noise level, to a sixteenth of a step, that is enough.
+    """
+    before: tuple[Trail, Tensor, Ranking] | None = None
     for ranking, time in walk.steps(walk.grid[-1], progress):
         if reached(walk.x0hat, walk.trail.time):
-            return True
+            break
+        before = (walk.trail, walk.x0hat, ranking)
         atoms = walk.choose(ranking, time)
         stream = walk.written(atoms)
         if room is not None and stream[0].length() > room:
             return False
         walk.go(atoms, time, stream)
-    return reached(walk.denoiser(walk.trail.x, walk.trail.time), walk.trail.time)
+    else:
+        if not reached(walk.denoiser(walk.trail.x, walk.trail.time), walk.trail.time):
+            return False
+    if before is not None:
+        _nearest_end(walk, reached, before)
+    return True
+
+
+def _nearest_end(
+    walk: EncoderWalk,
+    reached: Callable[[Tensor, int], bool],
+    before: tuple[Trail, Tensor, Ranking],
+) -> None:
+    """Take the last step anew, no further than needed."""
+    enough, (start, x0hat, ranking) = walk.trail, before
+    low, high = enough.time, start.time
+    while high - low > max(1, (start.time - enough.time) // 16):
+        end = (low + high) // 2
+        walk.trail, walk.x0hat = start, x0hat
+        atoms = walk.choose(ranking, end)
+        walk.go(atoms, end, walk.written(atoms))
+        if reached(walk.denoiser(walk.trail.x, end), end):
+            low, enough = end, walk.trail
+        else:
+            high = end
+    walk.trail = enough
 
 
 def grid_of(denoiser: Denoiser, steps: int) -> list[int]:

@@ -104,12 +104,15 @@ class HadamardCodebook:
 
     Attributes
     ----------
+    words : int
+        Words to choose from in each block.
     atoms_made : int
         Words made by `noise` so far; an encoder's inner products make none.
     """
 
     def __init__(self, layout: BlockLayout, seed: int, device: str) -> None:
         self.layout = layout
+        self.words = layout.length
         self.seed = seed
         self.device = device
         self.blocks = torch.arange(layout.count)

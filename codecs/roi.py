@@ -29,9 +29,9 @@ def pixel_weights(roi: Any, height: int, width: int) -> Tensor:
         If its shape or its values are others, or all are zero.
     """
     if isinstance(roi, Image.Image):
-        roi = np.asarray(roi.convert("L"))
+        roi = np.array(roi.convert("L"))
     if isinstance(roi, np.ndarray):
-        roi = torch.from_numpy(np.ascontiguousarray(roi))
+        roi = torch.from_numpy(np.array(roi))
     if not isinstance(roi, Tensor):
         raise ValueError(f"roi is an image or an array, not {type(roi).__name__}: convert it")
     if tuple(roi.shape) != (height, width):

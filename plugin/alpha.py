@@ -14,10 +14,11 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 def encode_alpha(alpha: Image.Image) -> bytes:
     """Return the bit depth (1 or 8) in a byte and the PNG's zlib stream of a mode L image."""
     two_valued = all(count == 0 for count in alpha.histogram()[1:255])
+    plain = alpha.convert("1", dither=Image.Dither.NONE) if two_valued else alpha.copy()
+    # what the picture says of its colours would be written too, and may not fit grey
+    plain.info.clear()
     file = io.BytesIO()
-    (alpha.convert("1", dither=Image.Dither.NONE) if two_valued else alpha).save(
-        file, "PNG", optimize=True
-    )
+    plain.save(file, "PNG", optimize=True)
     data, position, stream = file.getvalue(), len(_SIGNATURE), b""
     while position < len(data):
         (length,) = struct.unpack_from(">I", data, position)
@@ -44,7 +45,9 @@ def decode_alpha(data: bytes, size: tuple[int, int]) -> Image.Image:
     try:
         pixels = inflater.decompress(data[1:], row * size[1] + 1)
     except zlib.error as error:
-        raise OSError(f"the alpha channel cannot be inflated ({error}): the file is damaged") from error
+        raise OSError(
+            f"the alpha channel cannot be inflated ({error}): the file is damaged"
+        ) from error
     if len(pixels) != row * size[1] or not inflater.eof or inflater.unused_data:
         raise OSError(f"alpha is not {row * size[1]} inflated bytes: the file is damaged")
     header = struct.pack(">IIBBBBB", *size, depth, 0, 0, 0, 0)

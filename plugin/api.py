@@ -6,6 +6,7 @@ import io
 import os
 import secrets
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
@@ -18,7 +19,7 @@ from diffc.header import Header
 from diffc.header_reader import read_header
 
 if TYPE_CHECKING:
-    import numpy
+    import numpy as np
     import torch
 
 Path_ = str | os.PathLike[str]
@@ -38,16 +39,58 @@ def encode(image: Any, **options: Any) -> bytes:
         ``target_size`` (bytes of the file) and ``quality`` (0 to 100, the default is 50);
         ``exif``, ``icc_profile``, ``xmp`` (bytes to store); ``alpha`` ("keep" or "drop");
         ``progress`` (a function of step and total); and the codec's own, such as ``model``,
-        ``device``, ``steps``.
+        ``device``, ``steps``.  Or ``quality="keep"`` alone: the bytes of the file that an
+        unchanged image was opened from.
 
     Raises
     ------
     ValueError
         If an option is unknown or out of range, or no file of that size can be made.
     """
+    if wants_kept(options):
+        return kept(image, options, strict=True)
     from diffc.encoding import encode_image
 
     return encode_image(as_pillow(image), options, strict=True)
+
+
+UNCHANGED_ONLY = (
+    "quality='keep' needs an unchanged image opened from a DIFFC file: give a bpp or a quality"
+)
+
+
+def wants_kept(options: dict[str, Any]) -> bool:
+    """Return whether the options ask for the bytes that an image was opened from."""
+    quality = options.get("quality")
+    return isinstance(quality, str) and quality == "keep"
+
+
+def kept(image: Any, options: dict[str, Any], *, strict: bool) -> bytes:
+    """Return the bytes of the file that an image was opened from.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Opened from a DIFFC file, and unchanged.
+    options : dict
+        Keywords; ``quality`` is "keep".
+    strict : bool
+        Refuse all other keywords; otherwise refuse only those of this package.
+
+    Raises
+    ------
+    ValueError
+        If an option asks for other bytes, or the image is no such image.
+    """
+    from diffc.options import CORE
+
+    for name, value in options.items():
+        if name != "quality" and value is not None and (strict or name in CORE):
+            raise ValueError(f"quality='keep' copies the file as it is: drop {name!r}")
+    original: Callable[[], bytes] | None = getattr(image, "original", None)
+    if original is None:
+        raise ValueError(UNCHANGED_ONLY)
+    return original()
 
 
 def as_pillow(image: Any) -> Image.Image:
@@ -70,9 +113,7 @@ def as_pillow(image: Any) -> Image.Image:
 @overload
 def decode(data: Source, *, to: Literal["pil"] = "pil", **options: Any) -> Image.Image: ...
 @overload
-def decode(
-    data: Source, *, to: Literal["numpy"], **options: Any
-) -> numpy.ndarray[Any, Any]: ...
+def decode(data: Source, *, to: Literal["numpy"], **options: Any) -> np.ndarray[Any, Any]: ...
 @overload
 def decode(data: Source, *, to: Literal["torch"], **options: Any) -> torch.Tensor: ...
 
@@ -97,7 +138,7 @@ def decode(data: Source, *, to: str = "pil", **options: Any) -> Any:
     PIL.Image.DecompressionBombError
         If it has more pixels than Pillow allows.
     """
-    from diffc.decoding import check_size, decode_body
+    from diffc.reconstruction import check_size, decode_body
 
     if to not in ("pil", "numpy", "torch"):
         raise ValueError(f"to is 'pil', 'numpy' or 'torch', not {to!r}: choose one of them")
@@ -121,16 +162,16 @@ def decode(data: Source, *, to: str = "pil", **options: Any) -> Any:
     return tensor.permute(2, 0, 1).float().div_(255)
 
 
-def _opened(source: Source) -> Any:
+def _opened(source: Source) -> AbstractContextManager[BinaryIO]:
     if isinstance(source, bytes | bytearray | memoryview):
         return io.BytesIO(source)
     if isinstance(source, str | os.PathLike):
         return Path(source).open("rb")
     if hasattr(source, "read"):
-        from contextlib import nullcontext
-
         return nullcontext(source)
-    raise ValueError(f"a file is bytes, a path or a file object, not {type(source).__name__}")
+    raise ValueError(
+        f"a file is bytes, a path or a file object, not {type(source).__name__}: pass one of them"
+    )
 
 
 def info_of(header: Header) -> dict[str, Any]:
@@ -155,9 +196,16 @@ def save(image: Any, path: Path_, **options: Any) -> None:
 
 
 def write_whole(path: Path_, data: bytes) -> None:
-    """Write a file beside its place and move it there at once."""
-    target = Path(path)
-    part = target.with_name(f".{target.name[:80]}.{secrets.token_hex(4)}.part")
+    """Write a file beside its place and move it there at once.
+
+    A symbolic link stays and its target is replaced; what is no file, such as a pipe, is written
+    to.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        target.write_bytes(data)
+        return
+    part = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with part.open("xb") as file:
             file.write(data)
@@ -233,5 +281,3 @@ def info(source: Source) -> Info:
         metadata_bytes=sizes,
         caption=None if caption is None else caption.decode(),
     )
-
-

@@ -108,6 +108,7 @@ def _pieces(read: Callable[[int], bytes], length: int) -> Iterator[bytes]:
 
 def _truncated(header: Header, received: int) -> TruncatedError:
     return TruncatedError(
-        f"the file has {header.file_length} bytes by its header, {received} are here: "
-        "copy it again from its source"
+        f"the image file is truncated: it has {header.file_length} bytes by its header, "
+        f"{received} are here: "
+        "copy it again"
     )

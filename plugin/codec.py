@@ -48,10 +48,29 @@ class Capabilities:
 
 @dataclass(frozen=True)
 class Settings:
-    """Options of a codec's encoder; subclasses add fields and check them in ``__post_init__``."""
+    """Options of a codec's encoder.
+
+    Subclasses are frozen dataclasses too.  They add fields, each with a default, and check types
+    and ranges in a ``__post_init__`` that calls this one; what is wrong is a `ValueError`, before
+    any work is done.
+
+    Parameters
+    ----------
+    model : str, optional
+        Name of an embedded model, or a directory; None is the codec's own choice.
+    device : str, optional
+        A torch device; None is the environment's DIFFC_DEVICE, else the CPU.
+    """
 
     model: str | None = None
     device: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check types."""
+        for name in ("model", "device"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise ValueError(f"{name} is a text, not {value!r}: pass a str, or leave it out")
 
 
 @dataclass(frozen=True)
@@ -136,15 +155,21 @@ class DecodeOptions:
 class Codec(ABC):
     """One compression method.
 
-    Class attributes say what the codec is; instances hold no state that changes a result.
+    Class attributes say what the codec is.  An instance is made without arguments for every
+    picture, and holds no state that changes a result.  `diffc.testing.check_codec` tries what is
+    promised here.
     """
 
     name: ClassVar[str]
     """Stands in every file: ``[a-z0-9][a-z0-9._-]{0,63}``."""
     bitstream_version: ClassVar[int] = 1
+    """The newest this class writes, 1 to 65535; it decodes all older ones too."""
     description: ClassVar[str] = ""
+    """One line for lists."""
     models: ClassVar[tuple[str, ...]] = ()
+    """Names for ``model=``, the default first."""
     weights_licence: ClassVar[str | None] = None
+    """Of the weights that come with the codec; None if there are none."""
     capabilities: ClassVar[Capabilities] = Capabilities()
     settings_type: ClassVar[type[Settings]] = Settings
 
@@ -157,7 +182,8 @@ class Codec(ABC):
         Parameters
         ----------
         image : Tensor
-            Pixels (3, height, width), float32 in [0, 1], sRGB, on the CPU.
+            Pixels (3, height, width), float32 in [0, 1], sRGB, on the CPU, in any memory order.
+            They stay as they are.
         settings : Settings
             An instance of ``settings_type``.
         rate : Rate
@@ -181,4 +207,6 @@ class Codec(ABC):
         ------
         OSError
             If the payload or parameters cannot have come from this codec, or its model is missing.
+        diffc.errors.OptionError
+            If an option cannot hold here; the core takes other `ValueError` for damage.
         """

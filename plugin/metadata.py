@@ -35,10 +35,13 @@ def take_metadata(options: dict[str, Any]) -> dict[str, bytes]:
 def _as_bytes(keyword: str, value: Any) -> bytes:
     if value is None:
         return b""
-    if isinstance(value, bytes | bytearray):
+    if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if keyword == "exif" and isinstance(value, Image.Exif):
-        return value.tobytes()
+        # getexif() of a picture without any gives an object without tags, which is not worth bytes
+        data = value.tobytes()
+        return b"" if data == Image.Exif().tobytes() else data
     if keyword == "xmp" and isinstance(value, str):
         return value.encode()
-    raise ValueError(f"{keyword} is bytes, not {type(value).__name__}: pass the bytes")
+    accepted = {"exif": "bytes or a PIL.Image.Exif", "xmp": "bytes or a text"}.get(keyword, "bytes")
+    raise ValueError(f"{keyword} is {accepted}, not {type(value).__name__}: pass that")

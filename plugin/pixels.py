@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _MODES_KEPT = {"L", "LA", "RGB", "RGBA"}
-_TO = {"1": "L", "La": "LA", "RGBa": "RGBA", "PA": "RGBA", "RGBX": "RGB"}
-_TO |= dict.fromkeys(("CMYK", "YCbCr", "LAB", "HSV"), "RGB")
-_NUMERIC = ("I", "F")
+# other forms of these; an ICC profile describes grey or RGB values
+_TO_KEPT = {"1": "L", "La": "LA", "RGBa": "RGBA", "PA": "RGBA"}
+_TO_KEPT |= dict.fromkeys(("P", "RGBX", "YCbCr", "HSV"), "RGB")
+# a profile describes these as they are
+_OTHER_SPACES = {"CMYK", "LAB"}
+_NUMERIC = {"I", "F"}
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,11 @@ def from_pillow(image: Image.Image, *, keep_alpha: bool, convert_color: bool) ->
         )
     image.load()
     profile = image.info.get("icc_profile")
+    image = _to_kept_mode(image)
     if convert_color and profile:
         image = _to_srgb(image, profile)
-    image = _to_kept_mode(image)
+    if image.mode in _OTHER_SPACES:
+        image = image.convert("RGB")
     if not image.mode.endswith("A"):
         return Picture(image.mode, image, None)
     color = image.convert(image.mode[:-1])
@@ -80,45 +85,43 @@ def from_pillow(image: Image.Image, *, keep_alpha: bool, convert_color: bool) ->
 
 
 def _to_kept_mode(image: Image.Image) -> Image.Image:
-    if image.mode == "P" or (image.mode in ("L", "RGB") and image.has_transparency_data):
-        if image.has_transparency_data:
-            return image.convert("LA" if image.mode == "L" else "RGBA")
-        return image.convert("RGB") if image.mode == "P" else image
-    if image.mode in _MODES_KEPT:
+    """Change palette, transparent colour and such to channels, other colour spaces not."""
+    if image.mode in ("1", "L", "P", "RGB") and image.has_transparency_data:
+        return image.convert("LA" if image.mode in ("1", "L") else "RGBA")
+    if image.mode in _MODES_KEPT | _OTHER_SPACES:
         return image
-    target = _TO.get(image.mode)
+    target = _TO_KEPT.get(image.mode)
     if target is None:
         raise ValueError(f"mode {image.mode!r} cannot be saved: convert the image to 'RGB' first")
-    if image.mode == "La":
-        return Image.merge("RGBa", [*[image.getchannel("L")] * 3, image.getchannel("a")]).convert(
-            "RGBA"
-        ).convert("LA")
     return image.convert(target)
 
 
 def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
     from PIL import ImageCms
 
-    alpha = image.getchannel("A") if image.mode in ("LA", "RGBA") else None
-    color = image.convert(image.mode[:-1]) if alpha is not None else image
-    if color.mode == "P":
-        color = color.convert("RGBA" if color.has_transparency_data else "RGB")
-        return _to_srgb(color, profile)
+    alpha = image.getchannel("A") if image.mode.endswith("A") else None
+    color = image if alpha is None else image.convert(image.mode[:-1])
+    grey = color.mode == "L"
     try:
         source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if grey and source.profile.xcolor_space.strip() == "RGB":
+            # made grey after it was opened; its profile is still that of the coloured picture
+            color = color.convert("RGB")
         converted = ImageCms.profileToProfile(
             color, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
         )
-    except (ImageCms.PyCMSError, OSError, ValueError) as error:
-        message = f"the image's ICC profile does not fit its pixels, which stay as they are: {error}"
+    except (ImageCms.PyCMSError, ImportError, OSError, TypeError, ValueError) as error:
+        message = (
+            "the image's ICC profile cannot be applied, so its pixels stay as they are "
+            f"({error}): pass icc_profile= to store it, or convert the image"
+        )
         warnings.warn(message, stacklevel=6)
         return image
     assert converted is not None  # only in-place conversion returns None
-    if color.mode == "L":
+    if grey:
         converted = converted.convert("L")
     if alpha is not None:
         converted.putalpha(alpha)
-    converted.info.pop("icc_profile", None)
     return converted
 
 
@@ -159,10 +162,11 @@ def from_tensor(tensor: Tensor) -> Image.Image:
         raise ValueError(
             f"a tensor has the shape (1 or 3, height, width), not {tuple(tensor.shape)}: permute it"
         )
+    tensor = tensor.detach()
     low, high = (float(each) for each in tensor.aminmax())
     if not (low >= 0 and high <= 1):
         raise ValueError(f"a tensor's values are in [0, 1], not {low} to {high}: scale or clamp it")
-    return to_pillow(tensor.detach().float().cpu(), "L" if tensor.shape[0] == 1 else "RGB")
+    return to_pillow(tensor.float().cpu(), "L" if tensor.shape[0] == 1 else "RGB")
 
 
 def to_tensor(picture: Picture) -> Tensor:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib import import_module, util
+from dataclasses import dataclass, fields
+from importlib import util
+from pkgutil import resolve_name
 from typing import TypeVar, overload
 
 from diffc.codec import Codec
@@ -18,6 +19,7 @@ from diffc.errors import CodecNotAvailableError
 ENTRY_POINTS = "diffc.codecs"
 DEFAULT_CODEC = "ddcm"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_TARGET = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
 
 CodecClass = TypeVar("CodecClass", bound=type[Codec])
 
@@ -29,7 +31,7 @@ class CodecInfo:
     Parameters
     ----------
     installed : bool
-        Whether what it is made of can be imported here.
+        Whether the packages that it is made of are found here; none of them is imported.
     description : str
         One line; empty for a third party's codec that is not loaded.
     models : tuple of str
@@ -58,6 +60,7 @@ class _Entry:
     options: tuple[str, ...] = ()
 
 
+# what the classes say of themselves, repeated so that listing them imports none
 _BUILT_IN = {
     "ddcm": _Entry(
         "diffc.codecs.ddcm:DdcmCodec",
@@ -86,16 +89,14 @@ def check_name(name: object) -> str:
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ValueError(
-            "a codec's name is 1 to 64 lower-case letters, digits, '.', '_' or '-', "
-            f"not {name!r}: choose such a name"
+            "a codec's name is 1 to 64 lower-case letters, digits, '.', '_' or '-', the first a "
+            f"letter or digit, not {name!r}: choose such a name"
         )
     return name
 
 
 @overload
-def register_codec(
-    name: str, codec: str | type[Codec], *, clobber: bool = False
-) -> None: ...
+def register_codec(name: str, codec: str | type[Codec], *, clobber: bool = False) -> None: ...
 
 
 @overload
@@ -122,9 +123,13 @@ def register_codec(
     Raises
     ------
     ValueError
-        If the name is malformed, reserved, or taken and ``clobber`` is false.
+        If the name is malformed, reserved, or taken and ``clobber`` is false; or if the class is
+        no codec of that name.
     """
-    check_name(name)
+    if check_name(name) in _RESERVED:
+        raise ValueError(f"the name {name!r} is reserved: choose another")
+    if not clobber and (name in _BUILT_IN or name in _registered):
+        raise ValueError(f"a codec named {name!r} exists: choose another name, or clobber=True")
     if codec is None:
 
         def decorate(target: CodecClass) -> CodecClass:
@@ -132,38 +137,50 @@ def register_codec(
             return target
 
         return decorate
-    if name in _RESERVED:
-        raise ValueError(f"the name {name!r} is reserved: choose another")
-    if not clobber and (name in _BUILT_IN or name in _registered):
-        raise ValueError(f"a codec named {name!r} exists: choose another name, or clobber=True")
-    if isinstance(codec, str) and not re.fullmatch(r"[\w.]+:\w+", codec):
+    if isinstance(codec, str) and not _TARGET.fullmatch(codec):
         raise ValueError(f"a codec is 'package.module:Class', not {codec!r}: name its class so")
+    if not isinstance(codec, str) and (fault := _fault(name, codec)):
+        raise ValueError(f"{codec!r} {fault}: register another class, or change it")
     _registered[name] = _Entry(codec, "registered")
     _loaded.pop(name, None)
     return None
 
 
+def _fault(name: str, codec: object) -> str:
+    """Say what keeps an object from being the codec of a name; empty if nothing does."""
+    if not (isinstance(codec, type) and issubclass(codec, Codec)):
+        return "is not a subclass of diffc.codec.Codec"
+    if getattr(codec, "name", None) != name:
+        return f"is named {getattr(codec, 'name', None)!r}, not {name!r}"
+    if missing := sorted(getattr(codec, "__abstractmethods__", ())):
+        return f"lacks {' and '.join(missing)}"
+    return ""
+
+
 def _entry_points() -> dict[str, _Entry]:
     """Return what other packages offer; a built-in or registered codec of the name wins."""
+    # takes 30 ms, which opening a file must not
     from importlib.metadata import entry_points
 
     found: dict[str, _Entry] = {}
-    points = sorted(entry_points(group=ENTRY_POINTS), key=lambda p: (p.name, p.value))
+    points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.name, point.value))
     for point in points:
         origin = point.dist.name if point.dist is not None else "an entry point"
         if not _NAME.fullmatch(point.name) or point.name in _RESERVED:
             _warn(f"{origin} offers a codec under the invalid name {point.name!r}: it is ignored")
         elif point.name in _BUILT_IN:
             _warn(f"{origin} offers a codec {point.name!r}, which is built in: it is ignored")
-        elif point.name in found:
-            _warn(f"{origin} offers a codec {point.name!r} as another does: it is ignored")
-        else:
+        elif point.name not in found:
             found[point.name] = _Entry(point.value, origin)
+        elif point.value != found[point.name].target:
+            first = found[point.name].origin
+            _warn(f"{origin} offers a codec {point.name!r} as {first} does: it is ignored")
     return found
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
+    # from here through _entry_points, _find or _all, and a public function to its caller
+    warnings.warn(message, RuntimeWarning, stacklevel=5)
 
 
 def _find(name: str) -> _Entry | None:
@@ -184,30 +201,38 @@ def load_codec(name: str) -> type[Codec]:
     """
     if name in _loaded:
         return _loaded[name]
-    entry = _find(name) if _NAME.fullmatch(name) else None
+    entry = _find(name)
     if entry is None:
-        known = ", ".join(_all())
+        # no package is named: a file would choose what its reader installs
         raise CodecNotAvailableError(
-            f"codec {name!r} is not installed: install the package that offers it "
-            f"(here are: {known})"
+            f"codec {name!r} is not installed: update diffc, or install the package that offers "
+            f"{name!r} in the entry point group {ENTRY_POINTS!r} (here are: {', '.join(_all())})"
         )
     loaded = _import(name, entry) if isinstance(entry.target, str) else entry.target
-    if not (isinstance(loaded, type) and issubclass(loaded, Codec) and loaded.name == name):
+    if fault := _fault(name, loaded):
         raise CodecNotAvailableError(
-            f"codec {name!r} of {entry.origin} is not a diffc.codec.Codec of that name: "
-            "ask its author"
+            f"codec {name!r} ({entry.origin}) cannot be used, for {loaded!r} {fault}: "
+            "update its package, or tell its author"
         )
-    _loaded[name] = loaded
-    return loaded
+    _loaded[name] = loaded  # type: ignore[assignment]  # _fault has looked
+    return _loaded[name]
 
 
 def _import(name: str, entry: _Entry) -> object:
-    module, _, attribute = str(entry.target).partition(":")
+    # an entry point's value may end in extras, "package.module:Class [extra]"
+    target = str(entry.target).partition("[")[0].strip()
     try:
-        return getattr(import_module(module), attribute)
-    # another package's import may raise anything; it must not take other codecs down
-    except Exception as error:
-        remedy = f"install {entry.needs}" if entry.needs else f"reinstall {entry.origin}"
+        if not _TARGET.fullmatch(target):
+            raise ImportError(f"{target!r} is not of the form 'package.module:Class'")
+        return resolve_name(target)
+    # another package's import may do anything; it must not take other codecs down
+    except (Exception, SystemExit) as error:
+        if entry.needs:
+            remedy = f"pip install {entry.needs}"
+        elif entry.origin == "registered":
+            remedy = f"check that {target!r} can be imported"
+        else:
+            remedy = f"pip install --force-reinstall {entry.origin}"
         raise CodecNotAvailableError(
             f"codec {name!r} cannot be imported ({type(error).__name__}: {error}): {remedy}"
         ) from error
@@ -219,26 +244,37 @@ def codecs_available() -> dict[str, CodecInfo]:
 
 
 def _describe(name: str, entry: _Entry) -> CodecInfo:
-    loaded = _loaded.get(name)
-    if loaded is None and not isinstance(entry.target, str):
-        loaded = entry.target
+    loaded = _class_of(name, entry)
     if loaded is not None:
         return CodecInfo(
             True, loaded.description, loaded.models, loaded.weights_licence, entry.origin
         )
     package = str(entry.target).partition(":")[0].partition(".")[0]
     needed = [package, entry.needs] if entry.needs else [package]
-    installed = all(util.find_spec(each) is not None for each in needed)
+    installed = all(_found(each) for each in needed)
     return CodecInfo(
         installed, entry.description, entry.models, entry.weights_licence, entry.origin
     )
 
 
+def _class_of(name: str, entry: _Entry) -> type[Codec] | None:
+    return _loaded.get(name) if isinstance(entry.target, str) else entry.target
+
+
+def _found(package: str) -> bool:
+    try:
+        return util.find_spec(package) is not None
+    # no name at all, or a module that was put together by hand
+    except ValueError:
+        return False
+
+
 def options_of_other_codecs(name: str) -> Iterator[str]:
     """Yield the encoder options of all built-in or loaded codecs but one."""
-    for other, entry in _BUILT_IN.items():
+    for other, entry in (_BUILT_IN | _registered).items():
         if other != name:
             yield from entry.options
-    for other, loaded in _loaded.items():
-        if other != name:
-            yield from loaded.settings_type.__dataclass_fields__
+    known = {other: _class_of(other, entry) for other, entry in _registered.items()} | _loaded
+    for other, loaded in known.items():
+        if other != name and loaded is not None:
+            yield from (each.name for each in fields(loaded.settings_type))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from diffc.range_coder import RangeDecoder, RangeEncoder
 
 LARGEST = 4096  # bounds the time of a hostile file; a binomial here has at most 512 bytes
-_FEW = 64  # to here separate binomials are quicker than going through all the numbers
+_FEW = 40  # to here separate binomials are quicker than going through all the numbers
 
 
 def count(n: int, m: int) -> int:
@@ -81,9 +81,32 @@ def unrank(number: int, n: int, m: int) -> list[int]:
     total = count(n, m)
     if not 0 <= number < total:
         raise ValueError(f"a rank is in 0..C({n}, {m})-1, not {number}: check n and m")
-    remaining = min(m, n - m)
+    size = min(m, n - m)
+    members = _few(number, n, size) if size <= _FEW else _many(number, n, size, total)
+    return members if 2 * m <= n else _complement(members, n)
+
+
+def _few(number: int, n: int, size: int) -> list[int]:
+    """Find each member, the largest first, by bisection: O(m log n) binomials."""
+    members = [0] * size
+    end = n
+    for place in range(size, 0, -1):
+        low, high = place - 1, end - 1  # the largest candidate whose binomial is not above
+        while low < high:
+            middle = (low + high + 1) // 2
+            if math.comb(middle, place) <= number:
+                low = middle
+            else:
+                high = middle - 1
+        number -= math.comb(low, place)
+        members[place - 1] = end = low
+    return members
+
+
+def _many(number: int, n: int, size: int, total: int) -> list[int]:
+    """Go through all candidates, the largest first, updating one binomial."""
     members = []
-    binomial, candidate = total, n  # always C(candidate, remaining)
+    binomial, candidate, remaining = total, n, size  # always C(candidate, remaining)
     while remaining:
         without = binomial * (candidate - remaining) // candidate
         candidate -= 1
@@ -95,7 +118,7 @@ def unrank(number: int, n: int, m: int) -> list[int]:
         else:
             binomial = without
     members.reverse()
-    return members if 2 * m <= n else _complement(members, n)
+    return members
 
 
 def encode_subset(encoder: RangeEncoder, positions: Sequence[int], n: int) -> None:

@@ -30,4 +30,4 @@ def photo() -> Image.Image:
     draw = ImageDraw.Draw(image)
     draw.ellipse((20, 10, 60, 50), fill=(200, 40, 60))
     draw.rectangle((55, 30, 90, 60), fill=(30, 90, 200))
-    return image.filter(ImageFilter.GaussianBlur(1))
+    return image.filter(ImageFilter.GaussianBlur(3))

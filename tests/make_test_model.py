@@ -16,11 +16,11 @@ from diffc.codecs.patch_transform import PATCH
 from diffc.codecs.synthesis import Synthesis, SynthesisConfig
 from diffc.codecs.training.export import write_model
 
-CHANNELS = 32
+CHANNELS = 48
 
 
-def cosine_basis(channels: int) -> torch.Tensor:
-    """Return low-frequency cosine patterns in luma and two chroma axes, orthonormal."""
+def cosine_basis(channels: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return orthonormal low-frequency cosines in luma and two chroma axes, and their scales."""
     axis = torch.arange(PATCH).double()[:, None] + 0.5
     waves = torch.cos(torch.pi / PATCH * axis * torch.arange(PATCH).double())
     waves = waves / waves.norm(dim=0)
@@ -36,7 +36,8 @@ def cosine_basis(channels: int) -> torch.Tensor:
         colors[color][:, None, None] * waves[:, row][:, None] * waves[:, column]
         for _, color, row, column in sorted(patterns)[:channels]
     ]
-    return torch.stack(basis).float()
+    frequencies = torch.tensor([order for order, *_ in sorted(patterns)[:channels]])
+    return torch.stack(basis).float(), 10.0 / (1.0 + frequencies) ** 1.5
 
 
 def make() -> tuple[LatentDenoiser, Synthesis]:
@@ -58,11 +59,11 @@ def make() -> tuple[LatentDenoiser, Synthesis]:
         )
     )
     for layer in (denoiser.leave, synthesis.leave, synthesis.smooth_out):
-        torch.nn.init.normal_(layer.weight, std=0.002)
-    std = 8.0 / torch.arange(1, CHANNELS + 1).float()
+        torch.nn.init.normal_(layer.weight, std=0.0005)
+    basis, std = cosine_basis(CHANNELS)
     for network in (denoiser, synthesis):
         network.get_buffer("channel_std").copy_(std)
-    synthesis.transform.get_buffer("basis").copy_(cosine_basis(CHANNELS))
+    synthesis.transform.get_buffer("basis").copy_(basis)
     return denoiser, synthesis
 
 

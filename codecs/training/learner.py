@@ -65,3 +65,8 @@ class Learner:
 
 def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
+
+
+def averaged_weights(checkpoint: dict[str, Tensor], learner: str) -> dict[str, Tensor]:
+    """Return a learner's averaged weights out of a run's checkpoint."""
+    return _below(checkpoint, f"{learner}/averaged.")

@@ -18,6 +18,8 @@ from torch import Tensor
 
 from diffc.codecs.training.learner import Learner
 
+CHECKPOINT = "checkpoint.safetensors"
+
 
 class Stage(Protocol):
     """What the loop trains."""
@@ -88,12 +90,12 @@ def checkpoint(stage: Stage, folder: Path, step: int) -> None:
         tensors |= {f"{name}/{key}": value for key, value in learner.tensors().items()}
     part = folder / "checkpoint.part"
     save_file(tensors, part, metadata={"step": str(step)})
-    os.replace(part, folder / "checkpoint.safetensors")
+    os.replace(part, folder / CHECKPOINT)
 
 
 def restore(stage: Stage, folder: Path) -> int:
     """Load the folder's checkpoint, if there is one; return the step to go on from."""
-    path = folder / "checkpoint.safetensors"
+    path = folder / CHECKPOINT
     if not path.exists():
         return 0
     with safe_open(path, framework="pt") as file:

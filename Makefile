@@ -1,0 +1,66 @@
+# `make demo` sets up and runs the main job; `make test` sets up and passes the tests.
+PYTHON ?= python3
+FULL := .venv
+CORE := .venv-core
+DEMO := .venv-demo
+PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint types test-core test-full fuzz train benchmark clean
+
+demo: $(DEMO)/ready
+	$(DEMO)/bin/python examples/demo.py --out out/demo
+
+test: lint types test-core test-full
+
+lint: $(FULL)/ready
+	$(FULL)/bin/ruff check .
+	$(FULL)/bin/ruff format --check .
+
+types: $(FULL)/ready
+	$(FULL)/bin/mypy
+
+# without OpenCV, HEIC and the rest: what `pip install diffc` alone gives
+test-core: $(CORE)/ready
+	$(CORE)/bin/python -m pytest --quiet
+
+test-full: $(FULL)/ready
+	$(FULL)/bin/python -m pytest --quiet
+
+FUZZ ?= 2000000
+fuzz: $(FULL)/ready
+	$(FULL)/bin/python tests/fuzz_container.py --executions $(FUZZ)
+	$(FULL)/bin/python tests/fuzz_pillow.py --executions $(FUZZ)
+
+# make train PHOTOS=folder PERCEPTUAL=vgg.safetensors [PRESET=gpu DEVICE=cuda MINUTES=30 RUN=folder]
+PRESET ?= cpu
+DEVICE ?= cpu
+MINUTES ?= inf
+RUN ?= runs/$(PRESET)
+train: $(FULL)/ready
+	$(FULL)/bin/python -m diffc.codecs.training $(RUN) --photos $(PHOTOS) \
+	  --preset $(PRESET) --device $(DEVICE) --minutes $(MINUTES) \
+	  --perceptual-weights $(PERCEPTUAL) --model codecs/weights/tiny
+
+# make benchmark PHOTOS=folder
+benchmark: $(FULL)/ready
+	$(FULL)/bin/python examples/benchmark.py $(PHOTOS) --out out/benchmark
+
+$(FULL)/ready: pyproject.toml setup.cfg constraints.txt $(wildcard plugin/* codecs/* codecs/*/* adapters/*)
+	$(PYTHON) -m venv $(FULL)
+	$(FULL)/bin/python $(PIP) "setuptools>=77" wheel
+	$(FULL)/bin/python $(PIP) --editable ".[dev]"
+	touch $@
+
+$(CORE)/ready: pyproject.toml setup.cfg constraints.txt $(wildcard plugin/* codecs/* codecs/*/* adapters/*)
+	$(PYTHON) -m venv $(CORE)
+	$(CORE)/bin/python $(PIP) "setuptools>=77" wheel pytest hypothesis
+	$(CORE)/bin/python $(PIP) .
+	touch $@
+
+$(DEMO)/ready: pyproject.toml setup.cfg constraints.txt
+	$(PYTHON) -m venv $(DEMO)
+	$(DEMO)/bin/python $(PIP) ".[demo]"
+	touch $@
+
+clean:
+	rm -rf $(FULL) $(CORE) $(DEMO) build dist out *.egg-info

@@ -1,0 +1,71 @@
+"""Training presets: TOML files with the sizes, weights and lengths of every stage."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from diffc.codecs.latent_denoiser import DenoiserConfig
+from diffc.codecs.synthesis import SynthesisConfig
+from diffc.codecs.training.synthesis_stage import SynthesisLosses
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """Length and batches of a stage: crops a step, their side in pixels, steps, AdamW's rate."""
+
+    batch: int
+    crop: int
+    steps: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Preset:
+    """All that a training run is made of besides its photos."""
+
+    seed: int
+    basis_channels: int
+    basis_crops: int
+    basis_crop: int
+    denoiser: StageSettings
+    denoiser_network: DenoiserConfig
+    synthesis: StageSettings
+    synthesis_network: SynthesisConfig
+    losses: SynthesisLosses
+
+
+def read_preset(name: str) -> Preset:
+    """Read a preset by its name (``cpu``, ``gpu``) or from a TOML file.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name.
+    """
+    built_in = files("diffc.codecs.training").joinpath("presets", f"{name}.toml")
+    if built_in.is_file():
+        text = built_in.read_text()
+    elif Path(name).is_file():
+        text = Path(name).read_text()
+    else:
+        raise ValueError(f"a preset is cpu, gpu or a TOML file, not {name!r}: name one of them")
+    table = tomllib.loads(text)
+    network = table["synthesis"].pop("network")
+    network |= {"widths": tuple(network["widths"]), "blocks": tuple(network["blocks"])}
+    losses = table["synthesis"].pop("losses")
+    denoiser_network: dict[str, Any] = table["denoiser"].pop("network")
+    return Preset(
+        seed=table["seed"],
+        basis_channels=table["basis"]["channels"],
+        basis_crops=table["basis"]["crops"],
+        basis_crop=table["basis"]["crop"],
+        denoiser=StageSettings(**table["denoiser"]),
+        denoiser_network=DenoiserConfig(**denoiser_network),
+        synthesis=StageSettings(**table["synthesis"]),
+        synthesis_network=SynthesisConfig(**network),
+        losses=SynthesisLosses(**losses),
+    )

@@ -1,0 +1,128 @@
+"""The stages of a run, each resumable in its own folder: basis, denoiser, synthesis."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from diffc.codecs.latent_denoiser import LatentDenoiser
+from diffc.codecs.patch_transform import PATCH, PatchTransform, principal_components
+from diffc.codecs.synthesis import Synthesis
+from diffc.codecs.training.denoiser_stage import DenoiserStage
+from diffc.codecs.training.learner import averaged_weights
+from diffc.codecs.training.loop import CHECKPOINT, LoopSettings, run
+from diffc.codecs.training.presets import Preset, StageSettings
+from diffc.codecs.training.shards import Crops, photos
+from diffc.codecs.training.synthesis_stage import SynthesisStage
+
+
+@dataclass
+class Run:
+    """One training run.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds ``basis.safetensors`` and a folder for each stage.
+    shards : list of Path
+        What `diffc.codecs.training.shards.pack` wrote.
+    preset : Preset
+        Sizes and lengths.
+    device : str
+        ``cpu`` or ``cuda``.
+    deadline : float
+        `time.monotonic` at which to stop and write a checkpoint.
+    """
+
+    folder: Path
+    shards: list[Path]
+    preset: Preset
+    device: str
+    deadline: float
+
+    @cached_property
+    def pictures(self) -> list[Tensor]:
+        """All photos, decoded, at full and half size."""
+        return list(photos(self.shards))
+
+    def crops(self, size: int, stage: int) -> Crops:
+        """Return a source of crops with a seed of its own for each stage."""
+        generator = torch.Generator().manual_seed(1000 * stage + self.preset.seed)
+        return Crops(self.pictures, size, generator)
+
+    def basis(self) -> tuple[PatchTransform, Tensor]:
+        """Find the principal components once, and load them after that."""
+        path = self.folder / "basis.safetensors"
+        if not path.exists():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            crops = self.crops(self.preset.basis_crop, 0)
+            batches = [crops.batch(16) for _ in range(self.preset.basis_crops // 16)]
+            patches = torch.cat([F.unfold(batch, PATCH, stride=PATCH) for batch in batches])
+            rows = patches.permute(0, 2, 1).reshape(-1, 3 * PATCH**2)
+            basis, std = principal_components(rows, self.preset.basis_channels)
+            save_file({"basis": basis, "std": std}, path)
+        found = load_file(path)
+        transform = PatchTransform(self.preset.basis_channels)
+        transform.get_buffer("basis").copy_(found["basis"])
+        return transform, found["std"]
+
+    def train_denoiser(self) -> bool:
+        """Go on with the denoiser; return whether it is done."""
+        transform, std = self.basis()
+        settings = self.preset.denoiser
+        torch.manual_seed(self.preset.seed)
+        stage = DenoiserStage(
+            transform,
+            std,
+            self.crops(settings.crop, 1),
+            config=self.preset.denoiser_network,
+            batch=settings.batch,
+            learning_rate=settings.learning_rate,
+            device=self.device,
+        )
+        return run(stage, self.folder / "denoiser", self._loop(settings))
+
+    def train_synthesis(self, perceptual_weights: Path) -> bool:
+        """Go on with the synthesis network; return whether it is done."""
+        transform, _ = self.basis()
+        settings = self.preset.synthesis
+        torch.manual_seed(self.preset.seed)
+        stage = SynthesisStage(
+            transform,
+            self.denoiser(),
+            self.crops(settings.crop, 2),
+            config=self.preset.synthesis_network,
+            losses=self.preset.losses,
+            perceptual_weights=perceptual_weights,
+            batch=settings.batch,
+            learning_rate=settings.learning_rate,
+            device=self.device,
+        )
+        return run(stage, self.folder / "synthesis", self._loop(settings))
+
+    def denoiser(self) -> LatentDenoiser:
+        """Load the averaged denoiser of the latest checkpoint."""
+        network = LatentDenoiser(self.preset.denoiser_network)
+        path = self.folder / "denoiser" / CHECKPOINT
+        network.load_state_dict(averaged_weights(load_file(path), "denoiser"))
+        return network
+
+    def synthesis(self) -> Synthesis:
+        """Load the averaged synthesis network of the latest checkpoint."""
+        network = Synthesis(self.preset.synthesis_network)
+        path = self.folder / "synthesis" / CHECKPOINT
+        network.load_state_dict(averaged_weights(load_file(path), "synthesis"))
+        return network
+
+    def _loop(self, settings: StageSettings) -> LoopSettings:
+        left = self.deadline - time.monotonic()
+        return LoopSettings(
+            steps=settings.steps, warmup=min(200, settings.steps // 10), time_limit=left
+        )

@@ -1,0 +1,196 @@
+"""Measure diffc on a folder of photos: real files, opened again in another process.
+
+    python examples/benchmark.py FOLDER --out out/benchmark
+
+Prints tables (Markdown) of rate, quality and time, and of what was checked on the way: that no
+file exceeds its target, how much of it is used, and that size and mode come back.  AVIF and WebP
+stand beside at the same bytes, or at the least that they can make.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, features
+
+import diffc
+
+BPPS = (0.03, 0.05, 0.1, 0.2, 0.4)
+SIZES = (500, 2000, 8000)
+
+DECODE = """
+import json, os, sys, time
+from PIL import Image
+import diffc
+out = {}
+for path in json.load(sys.stdin):
+    started = time.perf_counter()
+    image = Image.open(path)
+    image.load()
+    seconds = time.perf_counter() - started
+    image.save(path + ".png", compress_level=1)
+    out[path] = [image.size, image.mode, seconds]
+print(json.dumps(out))
+"""
+
+
+def psnr(first: Image.Image, second: Image.Image) -> float:
+    """Return the peak signal-to-noise ratio in dB of two pictures of 8 bits."""
+    difference = np.asarray(first, dtype=np.float64) - np.asarray(second, dtype=np.float64)
+    return 10 * math.log10(255**2 / max(float(np.mean(difference**2)), 1e-9))
+
+
+def best_fitting(photo: Image.Image, kind: str, limit: int) -> tuple[int, Image.Image]:
+    """Return bytes and picture of the highest quality that fits, or of the lowest if none does."""
+
+    def coded(quality: int) -> bytes:
+        file = io.BytesIO()
+        photo.save(file, kind, quality=quality)
+        return file.getvalue()
+
+    low, high, best = 0, 95, coded(0)
+    while low < high:
+        middle = (low + high + 1) // 2
+        data = coded(middle)
+        if len(data) <= limit:
+            low, best = middle, data
+        else:
+            high = middle - 1
+    with Image.open(io.BytesIO(best)) as image:
+        return len(best), image.convert("RGB")
+
+
+def decode_elsewhere(paths: list[str]) -> dict[str, tuple[list[int], str, float]]:
+    """Decode files in another process; return size, mode and seconds of each."""
+    ran = subprocess.run(
+        [sys.executable, "-c", DECODE],
+        input=json.dumps(paths),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    found: dict[str, tuple[list[int], str, float]] = json.loads(ran.stdout)
+    return found
+
+
+def measure(
+    photos: dict[str, Image.Image], folder: Path, label: str, options: dict[str, float]
+) -> str:
+    """Encode, decode and compare all photos at one target; return a table row."""
+    seconds, paths = [], []
+    for name, photo in photos.items():
+        path = str(folder / f"{name}-{label}.diffc")
+        started = time.perf_counter()
+        data = diffc.encode(photo, **options)
+        seconds.append(time.perf_counter() - started)
+        Path(path).write_bytes(data)
+        paths.append(path)
+    found = decode_elsewhere(paths)
+    used, quality, bpps = [], [], []
+    for path, photo in zip(paths, photos.values(), strict=True):
+        size, mode, _ = found[path]
+        assert tuple(size) == photo.size and mode == photo.mode, path
+        length = os.path.getsize(path)
+        target = options.get("target_size") or int(options["bpp"] * photo.width * photo.height / 8)
+        assert length <= target, f"{path}: {length} bytes exceed {target}"
+        used.append(length / target)
+        bpps.append(8 * length / (photo.width * photo.height))
+        with Image.open(path + ".png") as decoded:
+            quality.append(psnr(photo, decoded))
+        os.unlink(path + ".png")
+    # the first file of a process also loads torch and the model
+    decode_seconds = [found[path][2] for path in paths[1:]]
+    return (
+        f"| {label} | {statistics.mean(bpps):.4f} | {100 * min(used):.2f} % | "
+        f"{statistics.mean(quality):.2f} | {min(quality):.2f} | "
+        f"{statistics.median(seconds[1:]):.2f} | {statistics.median(decode_seconds):.2f} |"
+    )
+
+
+def compare(photos: dict[str, Image.Image], bpp: float) -> str:
+    """Return a table row of other formats at a rate."""
+    cells = [f"| {bpp} "]
+    for kind in ("AVIF", "WEBP"):
+        if not features.check(kind.lower()):
+            cells.append("| not in this Pillow ")
+            continue
+        rows = []
+        for photo in photos.values():
+            pixels = photo.width * photo.height
+            size, picture = best_fitting(photo, kind, int(bpp * pixels / 8))
+            rows.append((8 * size / pixels, psnr(photo, picture)))
+        rate, quality = (statistics.mean(column) for column in zip(*rows, strict=True))
+        cells.append(f"| {quality:.2f} dB at {rate:.3f} ")
+    return "".join(cells) + "|"
+
+
+def latencies() -> list[str]:
+    """Time what should cost nothing."""
+
+    def process(code: str) -> float:
+        def run() -> float:
+            started = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+            return time.perf_counter() - started
+
+        return statistics.median(run() for _ in range(7))
+
+    data = diffc.encode(Image.new("RGB", (64, 64), "teal"), target_size=200)
+
+    def microseconds(call: Callable[[], object]) -> float:
+        started = time.perf_counter()
+        for _ in range(2000):
+            call()
+        return 1e6 * (time.perf_counter() - started) / 2000
+
+    bare = process("pass")
+    return [
+        f"| python -c 'import PIL.ImageFile' | {1e3 * (process('import PIL.ImageFile') - bare):.0f} ms |",
+        f"| python -c 'import diffc' | {1e3 * (process('import diffc') - bare):.0f} ms |",
+        f"| Image.open | {microseconds(lambda: Image.open(io.BytesIO(data))):.0f} us |",
+        f"| diffc.info | {microseconds(lambda: diffc.info(data)):.0f} us |",
+    ]
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--out", type=Path, default=Path("out/benchmark"))
+    parser.add_argument("--photos", type=int, default=10**6, help="measure only so many")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    paths = [p for p in sorted(options.folder.iterdir()) if p.suffix.lower() in (".png", ".jpg")]
+    photos = {}
+    for path in paths[: options.photos]:
+        with Image.open(path) as image:
+            photos[path.stem] = image.convert("RGB")
+    diffc.encode(next(iter(photos.values())), quality=0)  # load torch and the model
+    print(f"{len(photos)} photos, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print("| target | bpp | least used | PSNR, mean | PSNR, worst | encode s | decode s |")
+    print("|---|---|---|---|---|---|---|")
+    for bpp in BPPS:
+        print(measure(photos, options.out, f"bpp {bpp}", {"bpp": bpp}), flush=True)
+    for size in SIZES:
+        print(measure(photos, options.out, f"{size} bytes", {"target_size": size}), flush=True)
+    print("\n| bpp | AVIF | WebP |\n|---|---|---|")
+    for bpp in BPPS:
+        print(compare(photos, bpp), flush=True)
+    print("\n| what | time |\n|---|---|")
+    print("\n".join(latencies()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""Progress bars on stderr, where that is a terminal, and lines that do not tear them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+
+class Bars:
+    """A bar for each file, and one over all if they are several.
+
+    Parameters
+    ----------
+    files : int
+        How many there are.
+    """
+
+    def __init__(self, files: int) -> None:
+        self._all: Any = None
+        self._shown = sys.stderr.isatty()
+        if self._shown and files > 1:
+            self._all = _bar(total=files, unit="file")
+
+    def close(self) -> None:
+        """Remove the bars."""
+        if self._all is not None:
+            self._all.close()
+
+    @contextmanager
+    def file(self, name: str) -> Iterator[Callable[[int, int], None] | None]:
+        """Show a file's bar; yield the function that moves it, or None if there are no bars."""
+        if not self._shown:
+            yield None
+            return
+        try:
+            with _bar(
+                desc=Path(name).name, unit="step", position=int(self._all is not None)
+            ) as bar:
+
+                def progress(step: int, total: int) -> None:
+                    bar.total = total
+                    bar.update(step - bar.n)
+
+                yield progress
+        finally:
+            # those that failed are done, too
+            if self._all is not None:
+                self._all.update()
+
+    def line(self, text: str, stream: TextIO) -> None:
+        """Print a line beside the bars."""
+        if self._shown:
+            _tqdm().write(text, file=stream)
+        else:
+            print(text, file=stream, flush=True)
+
+
+def _bar(**options: Any) -> Any:
+    return _tqdm()(file=sys.stderr, leave=False, dynamic_ncols=True, **options)
+
+
+def _tqdm() -> Any:
+    from tqdm import tqdm  # type: ignore[import-untyped]
+
+    return tqdm

@@ -1,0 +1,81 @@
+"""From a file's header and body to a picture."""
+
+from __future__ import annotations
+
+import warnings
+
+from PIL import Image
+
+from diffc.alpha import decode_alpha
+from diffc.body import Body
+from diffc.codec import Coded, DecodeOptions
+from diffc.errors import OptionError
+from diffc.header import Header
+from diffc.registry import load_codec
+
+
+def check_size(size: tuple[int, int]) -> None:
+    """Apply Pillow's limit on pixels, `PIL.Image.MAX_IMAGE_PIXELS`, as `PIL.Image.open` does.
+
+    Raises
+    ------
+    PIL.Image.DecompressionBombError
+        If the image has more than twice that many; more than once is a warning.
+    """
+    limit = Image.MAX_IMAGE_PIXELS
+    pixels = size[0] * size[1]
+    if limit is None or pixels <= limit:
+        return
+    message = f"an image of {pixels} pixels exceeds the limit of {limit} set by Pillow"
+    if pixels > 2 * limit:
+        raise Image.DecompressionBombError(
+            f"{message}: raise PIL.Image.MAX_IMAGE_PIXELS to open it"
+        )
+    warnings.warn(message, Image.DecompressionBombWarning, stacklevel=3)
+
+
+def decode_body(header: Header, body: Body, options: DecodeOptions) -> Image.Image:
+    """Return the picture, in the header's mode; the body's checksum has been verified.
+
+    Raises
+    ------
+    OSError
+        If the codec or its model is missing, or the payload is none of the codec's.
+    """
+    from diffc.pixels import to_pillow
+
+    codec = load_codec(header.codec)
+    if header.bitstream_version > codec.bitstream_version:
+        raise OSError(
+            f"the file has version {header.bitstream_version} of codec {header.codec!r}, and "
+            f"{codec.bitstream_version} is the newest known here: update its package"
+        )
+    coded = Coded(
+        body.payload,
+        header.parameters,
+        header.size,
+        header.bitstream_version,
+        header.fingerprint,
+        body.truncated,
+    )
+    if body.truncated and not codec.capabilities.progressive:
+        raise OSError(
+            f"image file is truncated, and codec {header.codec!r} decodes whole files only"
+        )
+    try:
+        tensor = codec().decode(coded, options)
+    except (OSError, OptionError, MemoryError):
+        raise
+    # a third party's decoder may raise anything on data that it did not write
+    except Exception as error:
+        raise OSError(f"codec {header.codec!r} cannot decode the file: {error}") from error
+    width, height = header.size
+    if tuple(tensor.shape) != (3, height, width):
+        raise OSError(
+            f"codec {header.codec!r} returned a picture of shape {tuple(tensor.shape)}, not "
+            f"{(3, height, width)}: ask its author"
+        )
+    picture = to_pillow(tensor, "L" if header.mode.startswith("L") else "RGB")
+    if body.alpha is not None:
+        picture.putalpha(decode_alpha(body.alpha, header.size))
+    return picture

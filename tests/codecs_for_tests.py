@@ -1,0 +1,167 @@
+"""Codecs without weights, and what worker processes run; importable by name from tests.
+
+The codec ``planes`` stores an RGB picture bit plane by bit plane, the highest first, and cuts that
+where the rate ends: any number of bytes is reachable, all of them are lossless, a prefix decodes.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+import diffc
+from diffc.codec import (
+    Capabilities,
+    Codec,
+    Coded,
+    DecodeOptions,
+    Encoded,
+    Progress,
+    Rate,
+    Settings,
+    no_progress,
+)
+from diffc.errors import OptionError, RateError
+
+
+@dataclass(frozen=True)
+class PlanesSettings(Settings):
+    """Options of ``planes``: how many bit planes of eight are stored at most, and a text."""
+
+    planes: int = 8
+    caption: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.planes not in range(1, 9):
+            raise ValueError(f"planes is 1 to 8, not {self.planes!r}: choose one of them")
+
+
+@diffc.register_codec("planes")
+class PlanesCodec(Codec):
+    """Bit planes, cut anywhere; keeps the options that it was last called with."""
+
+    name: ClassVar[str] = "planes"
+    description: ClassVar[str] = "bit planes, for tests"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        continuous_rate=True, progressive=True, caption=True
+    )
+    settings_type: ClassVar[type[Settings]] = PlanesSettings
+    encoded: ClassVar[int] = 0
+    options: ClassVar[DecodeOptions | None] = None
+
+    def encode(
+        self,
+        image: Tensor,
+        settings: Settings,
+        rate: Rate,
+        progress: Progress = no_progress,
+    ) -> Encoded:
+        type(self).encoded += 1
+        planes = settings.planes if isinstance(settings, PlanesSettings) else 8
+        values = image.mul(255).round().to(torch.uint8).numpy().reshape(-1)
+        bits = np.unpackbits(values[:, None], axis=1).T[:planes]
+        stream = np.packbits(bits.reshape(-1)).tobytes()
+        length = round(len(stream) * rate.quality / 100)
+        if rate.room is not None:
+            room = rate.room(0, False)
+            if room < 0 or len(stream) < 0.95 * room:
+                raise RateError(0, len(stream))
+            length = min(room, len(stream))
+        progress(1, 1)
+        return Encoded(stream[:length])
+
+    def decode(self, coded: Coded, options: DecodeOptions) -> Tensor:
+        type(self).options = options
+        if options.device == "nowhere":
+            raise OptionError("device is one that is here, not 'nowhere': use 'cpu'")
+        width, height = coded.size
+        count = 3 * width * height
+        bits = np.unpackbits(np.frombuffer(coded.payload, np.uint8))
+        if len(bits) >= 8 * count + 8:
+            raise OSError(f"planes has at most {count} bytes, not {len(coded.payload)}: damaged")
+        planes = np.zeros(8 * count, np.uint8)
+        planes[: len(bits)] = bits[: 8 * count]
+        values = np.packbits(planes.reshape(8, count).T, axis=1)
+        options.progress(1, 1)
+        return torch.from_numpy(values.reshape(3, height, width)).to(torch.float32).div_(255)
+
+
+@diffc.register_codec("slow")
+class SlowCodec(PlanesCodec):
+    """Planes that take their time, so that threads meet; counts what it decodes."""
+
+    name: ClassVar[str] = "slow"
+    settings_type: ClassVar[type[Settings]] = Settings
+    decoded: ClassVar[int] = 0
+    together: ClassVar[int] = 0
+    most_together: ClassVar[int] = 0
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def decode(self, coded: Coded, options: DecodeOptions) -> Tensor:
+        cls = SlowCodec
+        with cls._lock:
+            cls.decoded += 1
+            cls.together += 1
+            cls.most_together = max(cls.most_together, cls.together)
+        time.sleep(0.2)
+        with cls._lock:
+            cls.together -= 1
+        return super().decode(coded, options)
+
+
+@dataclass(frozen=True)
+class ShadeSettings(Settings):
+    """One option that no other codec has."""
+
+    shade: float = 0.5
+
+
+@diffc.register_codec("whole")
+class WholeCodec(PlanesCodec):
+    """Planes of whole files only, with an option of its own; breaks if told to by the payload."""
+
+    name: ClassVar[str] = "whole"
+    capabilities: ClassVar[Capabilities] = Capabilities()
+    settings_type: ClassVar[type[Settings]] = ShadeSettings
+
+    def decode(self, coded: Coded, options: DecodeOptions) -> Tensor:
+        if coded.payload == b"break":
+            raise KeyError("a bug of the codec")
+        if coded.payload == b"shape":
+            return torch.zeros(3, 1, 1)
+        return super().decode(coded, options)
+
+
+def reencoded(path: str) -> tuple[str | None, tuple[int, ...], bytes]:
+    """Open, decode and encode again, as a pool's worker does; a file of any codec."""
+    with Image.open(path) as image:
+        pixels = image.tobytes()
+        buffer = io.BytesIO()
+        image.save(buffer, format="DIFFC", quality="keep")
+        assert buffer.getvalue() == Path(path).read_bytes()
+        return image.format, image.size, pixels
+
+
+class Pictures(Dataset[Tensor]):
+    """A data set of files."""
+
+    def __init__(self, paths: list[str]) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> Tensor:
+        with Image.open(self.paths[index]) as image:
+            return torch.from_numpy(np.array(image))
