@@ -1,0 +1,1 @@
+"""Codecs, one method a module, with the networks, samplers and weights that they share."""

@@ -66,9 +66,7 @@ def by_shift(ranking: Ranking, shift: float) -> Tensor:
 def by_total(ranking: Ranking, total: int) -> Tensor:
     """Return how many atoms each block takes if the largest ``total`` of all blocks are taken."""
     chosen = ranking.sizes.flatten().topk(min(total, ranking.sizes.numel())).indices
-    return torch.bincount(
-        chosen // ranking.sizes.shape[1], minlength=len(ranking.sizes)
-    )
+    return torch.bincount(chosen // ranking.sizes.shape[1], minlength=len(ranking.sizes))
 
 
 def take(ranking: Ranking, counts: Tensor) -> Atoms:

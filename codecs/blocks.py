@@ -7,10 +7,13 @@ blocks sees a bounded neighbourhood, so a large picture may be computed in overl
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+Placed = TypeVar("Placed", bound=nn.Module)
 
 
 class ChannelNorm(nn.Module):
@@ -24,6 +27,8 @@ class ChannelNorm(nn.Module):
 
 class NoiseLevelEmbedding(nn.Module):
     """Sinusoidal features of log(sigma), then two linear layers (EDM's c_noise, by another map)."""
+
+    frequencies: Tensor
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -62,9 +67,17 @@ class ModulatedBlock(nn.Module):
         scale, shift, gate = self.modulation(embedding)[:, :, None, None].to(x.dtype).chunk(3, 1)
         hidden = self.norm(self.spatial(x)) * (1 + scale) + shift
         hidden = self.project(F.silu(self.expand(hidden)))
-        return x + hidden * (1 + gate)
+        result: Tensor = x + hidden * (1 + gate)
+        return result
 
 
 def modulated_blocks(count: int, width: int, embedding: int) -> nn.ModuleList:
     """Return ``count`` modulated blocks of one width."""
     return nn.ModuleList(ModulatedBlock(width, embedding) for _ in range(count))
+
+
+def placed(module: Placed, device: str) -> Placed:
+    """Move a module to a device, its weights laid out for channels-last features."""
+    module.to(device)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return module

@@ -6,6 +6,7 @@ towards the picture (arXiv 2502.01189; M signed atoms a step: arXiv 2511.06424).
 
 from __future__ import annotations
 
+import itertools
 import math
 import struct
 from dataclasses import dataclass
@@ -17,8 +18,8 @@ from torch.nn import functional as F
 
 from diffc.codec import (
     Capabilities,
-    Coded,
     Codec,
+    Coded,
     DecodeOptions,
     Encoded,
     Progress,
@@ -36,7 +37,7 @@ from diffc.codecs.ddcm_encoder import (
     walk_to_size,
     walk_to_time,
 )
-from diffc.codecs.devices import device_of, encoding_threads
+from diffc.codecs.devices import device_of
 from diffc.codecs.hadamard import BlockLayout, HadamardCodebook
 from diffc.codecs.patch_model import PatchModel
 from diffc.codecs.roi import position_weights
@@ -120,24 +121,23 @@ class DdcmCodec(Codec):
         progress: Progress = no_progress,
     ) -> Encoded:
         """Walk towards the picture until the rate is used up."""
-        with encoding_threads():
-            device = device_of(settings.device)
-            model = patch_model.load(model_folder.folder_of(settings.model), device)
-            pixels = _padded(image, model.multiple).to(device)
-            target = model.analyse(pixels)
-            weights = position_weights(settings.roi, image.shape[1:], target.shape[2:])
-            grid = grid_of(model.denoiser, settings.steps)
-            channels, rows, columns = target.shape[1:]
-            layout = BlockLayout(channels, rows, columns)
-            walk = EncoderWalk(
-                model.denoiser,
-                target,
-                weights.to(device),
-                grid,
-                codebook=HadamardCodebook(layout, settings.seed, device),
-                atoms=settings.atoms,
-            )
-            self._go(walk, model, image, settings, rate, progress)
+        device = device_of(settings.device)
+        model = patch_model.load(model_folder.folder_of(settings.model), device)
+        pixels = _padded(image, model.multiple).to(device)
+        target = model.analyse(pixels)
+        weights = position_weights(settings.roi, image.shape[1:], target.shape[2:])
+        grid = grid_of(model.denoiser, settings.steps)
+        channels, rows, columns = target.shape[1:]
+        layout = BlockLayout(channels, rows, columns)
+        walk = EncoderWalk(
+            model.denoiser,
+            target,
+            weights.to(device),
+            grid,
+            codebook=HadamardCodebook(layout, settings.seed, device),
+            atoms=settings.atoms,
+        )
+        self._go(walk, model, image, settings, rate, progress)
         trail = walk.trail
         parameters = _PARAMETERS.pack(settings.steps, trail.steps, trail.time)
         if settings.seed:
@@ -182,11 +182,12 @@ class DdcmCodec(Codec):
                 f"{grid[coded_steps - 1]} and {grid[coded_steps]}, not at {time}: the file is damaged"
             )
         width, height = coded.size
-        shape = tuple(-(-side // model.multiple) * 2 for side in (height, width))
-        layout = BlockLayout(model.channels, *shape)
+        rows, columns = (-(-side // model.multiple) * 2 for side in (height, width))
+        shape = (model.channels, rows, columns)
+        layout = BlockLayout(*shape)
         codebook = HadamardCodebook(layout, seed, device)
         atom_model, decoder = AtomModel(layout.grid, layout.length), RangeDecoder(coded.payload)
-        x = initial_noise(seed, (model.channels, *shape), device)
+        x = initial_noise(seed, shape, device)
         bars = model.denoiser.alpha_bars
         now = grid[0]
         tail = options.steps or DEFAULT_TAIL
@@ -218,7 +219,7 @@ def finish(model: PatchModel, x: Tensor, time: int, steps: int) -> tuple[Tensor,
     """Denoise from a state without bits; return the estimate and the time it was made at."""
     bars = model.denoiser.alpha_bars
     path = times(time, 0, steps)[:-1] if time else [0]
-    for now, following in zip(path, path[1:], strict=False):
+    for now, following in itertools.pairwise(path):
         x = advance(deterministic(bars[now], bars[following]), x, model.denoiser(x, now))
     return model.denoiser(x, path[-1]), path[-1]
 
@@ -249,15 +250,15 @@ def _walk_to_psnr(
 
 def quality_time(quality: float, sigmas: list[float]) -> int:
     """Return the time whose noise level a quality of 0 to 100 ends at."""
-    level = math.exp(
-        math.log(_SIGMA_WORST) + math.log(_SIGMA_BEST / _SIGMA_WORST) * quality / 100
-    )
+    level = math.exp(math.log(_SIGMA_WORST) + math.log(_SIGMA_BEST / _SIGMA_WORST) * quality / 100)
     return sum(sigma < level for sigma in sigmas)
 
 
 def _unpack(parameters: bytes) -> tuple[int, int, int, int]:
     if len(parameters) not in (_PARAMETERS.size, _PARAMETERS.size + _SEED.size):
-        raise OSError(f"ddcm has 4 or 8 parameter bytes, not {len(parameters)}: the file is damaged")
+        raise OSError(
+            f"ddcm has 4 or 8 parameter bytes, not {len(parameters)}: the file is damaged"
+        )
     steps, coded_steps, time = _PARAMETERS.unpack_from(parameters)
     seed = 0
     if len(parameters) > _PARAMETERS.size:

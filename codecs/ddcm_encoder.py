@@ -231,4 +231,3 @@ def _nearest_end(
 def grid_of(denoiser: Denoiser, steps: int) -> list[int]:
     """Return the times of a walk of so many steps over all of the denoiser's noise levels."""
     return times(len(denoiser.alpha_bars) - 1, 0, steps)
-

@@ -7,6 +7,7 @@ prediction relates to x0hat; schedules and samplers know nothing of networks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -20,7 +21,9 @@ Network = Callable[[Tensor, float], Tensor]
 class Denoiser(Protocol):
     """An estimate of the clean latent at each of a table of noise levels."""
 
-    alpha_bars: Sequence[float]
+    @property
+    def alpha_bars(self) -> Sequence[float]:
+        """The cumulative alpha-bar of each time."""
 
     def __call__(self, x: Tensor, t: int) -> Tensor:
         """Return x0hat, float32, for the variance-preserving ``x`` at time ``t``."""
@@ -36,7 +39,8 @@ class EpsilonDenoiser:
     def __call__(self, x: Tensor, t: int) -> Tensor:
         """Return x0hat."""
         ab = self.alpha_bars[t]
-        return (x - (1 - ab) ** 0.5 * self.network(x, t).float()) / ab**0.5
+        x0hat: Tensor = (x - math.sqrt(1 - ab) * self.network(x, t).float()) / math.sqrt(ab)
+        return x0hat
 
 
 class VelocityDenoiser:
@@ -49,7 +53,7 @@ class VelocityDenoiser:
     def __call__(self, x: Tensor, t: int) -> Tensor:
         """Return x0hat."""
         ab = self.alpha_bars[t]
-        return ab**0.5 * x - (1 - ab) ** 0.5 * self.network(x, t).float()
+        return math.sqrt(ab) * x - math.sqrt(1 - ab) * self.network(x, t).float()
 
 
 class SampleDenoiser:
@@ -86,14 +90,16 @@ class FlowDenoiser:
     def __call__(self, x: Tensor, t: int) -> Tensor:
         """Return x0hat = x_s - s u."""
         s = self.times[t]
-        x_s = x * ((1 - s) ** 2 + s**2) ** 0.5
+        x_s = x * math.hypot(1 - s, s)
         return x_s - s * self.network(x_s, s).float()
 
 
 class VarianceExplodingDenoiser:
     """A network of (x0 + sigma eps, sigma) that predicts x0, as EDM's; sigma^2 = (1 - ab) / ab."""
 
-    def __init__(self, network: Callable[[Tensor, Tensor], Tensor], sigmas: Sequence[float]) -> None:
+    def __init__(
+        self, network: Callable[[Tensor, Tensor], Tensor], sigmas: Sequence[float]
+    ) -> None:
         self.network = network
         self.sigmas = sigmas
         self.alpha_bars = [1 / (1 + sigma**2) for sigma in sigmas]
@@ -102,4 +108,4 @@ class VarianceExplodingDenoiser:
         """Return x0hat."""
         sigma = self.sigmas[t]
         level = torch.full((len(x),), sigma, dtype=torch.float32, device=x.device)
-        return self.network(x * (1 + sigma**2) ** 0.5, level).float()
+        return self.network(x * math.hypot(1, sigma), level).float()

@@ -1,12 +1,12 @@
-"""Where networks run, and on how many threads an encoder does."""
+"""Where networks run."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
+
+from diffc.errors import OptionError
 
 
 def device_of(name: str | None) -> str:
@@ -14,7 +14,7 @@ def device_of(name: str | None) -> str:
 
     Raises
     ------
-    ValueError
+    OptionError
         If torch knows no such device here.
     """
     name = name or os.environ.get("DIFFC_DEVICE") or "cpu"
@@ -22,13 +22,7 @@ def device_of(name: str | None) -> str:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ValueError(
+        raise OptionError(
             f"device is one that torch has here, not {name!r}: use device='cpu'"
         ) from error
     return str(device)
-
-
-@contextmanager
-def encoding_threads() -> Iterator[None]:
-    """Keep what an encoder runs with; see the measurement in docs/results.md."""
-    yield

@@ -40,6 +40,8 @@ class LatentDenoiser(nn.Module):
         it enters through a convolution that starts at zero, and may be left out in any call.
     """
 
+    channel_std: Tensor
+
     def __init__(self, config: DenoiserConfig) -> None:
         super().__init__()
         self.config = config
@@ -49,7 +51,7 @@ class LatentDenoiser(nn.Module):
         self.enter = nn.Conv2d(config.channels, outer, 3, padding=1)
         self.condition: nn.Conv2d | None = None
         if config.condition_channels:
-            self.condition = nn.Conv2d(config.condition_channels, outer, 1)
+            self.condition = nn.Conv2d(config.condition_channels, outer, 1, bias=False)
             nn.init.zeros_(self.condition.weight)
         self.before = modulated_blocks(config.outer_blocks, outer, config.embedding)
         self.down = nn.Conv2d(outer, inner, 2, stride=2)
@@ -94,5 +96,5 @@ class LatentDenoiser(nn.Module):
         features = features + self.up(inner)
         for block in self.after:
             features = block(features, embedding)
-        return self.leave(features).float()
-
+        predicted: Tensor = self.leave(features)
+        return predicted.float()

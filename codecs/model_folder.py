@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from diffc.codec import DecodeOptions
-from diffc.errors import ModelNotAvailableError
+from diffc.errors import ModelNotAvailableError, OptionError
 
 EMBEDDED = ("tiny",)
 FINGERPRINT_BYTES = 4
@@ -28,18 +28,19 @@ def folder_of(model: str | None) -> Path:
 
     Raises
     ------
-    ValueError
+    OptionError
         If it is neither.
     """
     if model is None:
         return embedded_folder(EMBEDDED[0])
     if model in EMBEDDED:
         return embedded_folder(model)
-    folder = Path(model)
-    if not (folder / "config.json").is_file():
-        raise ValueError(
-            f"model is {', '.join(EMBEDDED)} or a directory with a config.json, not {model!r}: "
-            "name one of these"
+    # longer than any path: not worth asking the file system
+    folder = Path(model) if 0 < len(model) < 4096 else None
+    if folder is None or not (folder / "config.json").is_file():
+        raise OptionError(
+            f"model is {', '.join(EMBEDDED)} or a directory with a config.json, not "
+            f"{model[:100]!r}: name one of these"
         )
     return folder
 

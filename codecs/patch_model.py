@@ -6,11 +6,13 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from diffc.codecs.blocks import placed
 from diffc.codecs.denoisers import VarianceExplodingDenoiser
 from diffc.codecs.latent_denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.model_folder import config_of, fingerprint
@@ -47,8 +49,7 @@ class PatchModel:
         for network, name in ((denoiser, "denoiser"), (synthesis, "synthesis")):
             weights = load_file(folder / f"{name}.safetensors")
             network.load_state_dict({key: value.float() for key, value in weights.items()})
-            network.eval().requires_grad_(False)
-            network.to(device=device, memory_format=torch.channels_last)
+            placed(network, device).eval().requires_grad_(False)
         self.transform = synthesis.transform
         self.channels = denoiser.config.channels
         dtype = fast_dtype(device)
@@ -93,7 +94,7 @@ def _channels_last(tile: Tensor) -> Tensor:
     return tile.contiguous(memory_format=torch.channels_last)
 
 
-def _tupled(value: object) -> object:
+def _tupled(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 

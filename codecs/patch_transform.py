@@ -17,6 +17,8 @@ PATCH = 16
 class PatchTransform(nn.Module):
     """Pixels in [-1, 1] to the principal components of their 16x16 patches, and back."""
 
+    basis: Tensor
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.register_buffer("basis", torch.zeros(channels, 3, PATCH, PATCH))

@@ -31,6 +31,8 @@ class SynthesisConfig:
 class Synthesis(nn.Module):
     """Pixels from a latent estimate."""
 
+    channel_std: Tensor
+
     def __init__(self, config: SynthesisConfig) -> None:
         super().__init__()
         self.config = config
@@ -78,5 +80,5 @@ class Synthesis(nn.Module):
         for block in self.quarter:
             features = block(features, embedding)
         pixels = linear + F.pixel_shuffle(self.leave(features), 4).float()
-        return pixels + self.smooth_out(F.silu(self.smooth_in(pixels.to(dtype)))).float()
-
+        smoothing: Tensor = self.smooth_out(F.silu(self.smooth_in(pixels.to(dtype))))
+        return pixels + smoothing.float()

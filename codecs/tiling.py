@@ -39,9 +39,7 @@ def in_tiles(
     for top, bottom in _spans(height, largest):
         for left, right in _spans(width, largest):
             first_row, first_column = max(0, top - margin), max(0, left - margin)
-            made = network(
-                latent[:, :, first_row : bottom + margin, first_column : right + margin]
-            )
+            made = network(latent[:, :, first_row : bottom + margin, first_column : right + margin])
             if result is None:
                 shape = (len(latent), made.shape[1], scale * height, scale * width)
                 result = made.new_empty(shape)

@@ -101,7 +101,8 @@ def measure(
     used, quality, bpps = [], [], []
     for path, photo in zip(paths, photos.values(), strict=True):
         size, mode, _ = found[path]
-        assert tuple(size) == photo.size and mode == photo.mode, path
+        assert tuple(size) == photo.size, path
+        assert mode == photo.mode, path
         length = os.path.getsize(path)
         target = options.get("target_size") or int(options["bpp"] * photo.width * photo.height / 8)
         assert length <= target, f"{path}: {length} bytes exceed {target}"

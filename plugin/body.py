@@ -109,6 +109,5 @@ def _pieces(read: Callable[[int], bytes], length: int) -> Iterator[bytes]:
 def _truncated(header: Header, received: int) -> TruncatedError:
     return TruncatedError(
         f"the image file is truncated: it has {header.file_length} bytes by its header, "
-        f"{received} are here: "
-        "copy it again"
+        f"{received} are here: copy it again"
     )

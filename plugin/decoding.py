@@ -28,7 +28,9 @@ def check_size(size: tuple[int, int]) -> None:
         return
     message = f"an image of {pixels} pixels exceeds the limit of {limit} set by Pillow"
     if pixels > 2 * limit:
-        raise Image.DecompressionBombError(f"{message}: raise PIL.Image.MAX_IMAGE_PIXELS to open it")
+        raise Image.DecompressionBombError(
+            f"{message}: raise PIL.Image.MAX_IMAGE_PIXELS to open it"
+        )
     warnings.warn(message, Image.DecompressionBombWarning, stacklevel=3)
 
 
@@ -57,7 +59,9 @@ def decode_body(header: Header, body: Body, options: DecodeOptions) -> Image.Ima
         body.truncated,
     )
     if body.truncated and not codec.capabilities.progressive:
-        raise OSError(f"image file is truncated, and codec {header.codec!r} decodes whole files only")
+        raise OSError(
+            f"image file is truncated, and codec {header.codec!r} decodes whole files only"
+        )
     try:
         tensor = codec().decode(coded, options)
     except (OSError, OptionError, MemoryError):

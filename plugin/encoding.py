@@ -111,9 +111,7 @@ def _out_of_reach(job: _Job, error: RateError, encoded: Encoded | None = None) -
     fingerprint = _ANY_FINGERPRINT if encoded is None else encoded.fingerprint
     envelope = job.envelope(fingerprint)
     besides = Envelope.overhead(job.envelope(fingerprint))
-    lowest, highest = (
-        besides + bytes_ for bytes_ in (error.lowest, error.highest)
-    )
+    lowest, highest = (besides + bytes_ for bytes_ in (error.lowest, error.highest))
     # the payload's length field grows with the payload
     highest += envelope.overhead(error.highest) - besides
     pixels = job.picture.size[0] * job.picture.size[1]
@@ -121,14 +119,17 @@ def _out_of_reach(job: _Job, error: RateError, encoded: Encoded | None = None) -
     bits = " to ".join(f"{8 * each / pixels:.4g}" for each in dict.fromkeys((lowest, highest)))
     extra = []
     if job.metadata:
-        bare = besides - Envelope(
-            codec=job.codec.name,
-            bitstream_version=job.codec.bitstream_version,
-            mode=job.picture.mode,
-            size=job.picture.size,
-            fingerprint=fingerprint,
-            alpha=job.alpha,
-        ).overhead()
+        bare = (
+            besides
+            - Envelope(
+                codec=job.codec.name,
+                bitstream_version=job.codec.bitstream_version,
+                mode=job.picture.mode,
+                size=job.picture.size,
+                fingerprint=fingerprint,
+                alpha=job.alpha,
+            ).overhead()
+        )
         extra.append(f"{bare} of metadata")
     if job.alpha is not None:
         extra.append(f"{len(job.alpha)} of alpha")

@@ -10,16 +10,75 @@ from typing import Any
 from diffc.codec import Codec, Settings
 from diffc.registry import options_of_other_codecs
 
-CORE = ("backend", "bpp", "target_size", "quality", "alpha", "exif", "icc_profile", "xmp", "progress")
+CORE = (
+    "backend",
+    "bpp",
+    "target_size",
+    "quality",
+    "alpha",
+    "exif",
+    "icc_profile",
+    "xmp",
+    "progress",
+)
 
 # what generic code passes to every format; Pillow's contract is to ignore what one does not know
 _PILLOW = frozenset(
-    "advanced allow_mixed alpha_quality append_images autotiling background big_tiff bitmap_format "
-    "bits codec comment compress_level compression dictionary disposal dpi duration effort exact "
-    "format include_color_table interlace keep_rgb kmax kmin loop lossless max_threads method "
-    "minimize_size optimize palette pnginfo progressive qtables quality_layers quality_mode range "
-    "resolution restart_marker_blocks restart_marker_rows save_all sizes smooth software speed "
-    "streamtype strip_size subsampling tile_cols tile_rows tiffinfo transparency".split()
+    [
+        "advanced",
+        "allow_mixed",
+        "alpha_quality",
+        "append_images",
+        "autotiling",
+        "background",
+        "big_tiff",
+        "bitmap_format",
+        "bits",
+        "codec",
+        "comment",
+        "compress_level",
+        "compression",
+        "dictionary",
+        "disposal",
+        "dpi",
+        "duration",
+        "effort",
+        "exact",
+        "format",
+        "include_color_table",
+        "interlace",
+        "keep_rgb",
+        "kmax",
+        "kmin",
+        "loop",
+        "lossless",
+        "max_threads",
+        "method",
+        "minimize_size",
+        "optimize",
+        "palette",
+        "pnginfo",
+        "progressive",
+        "qtables",
+        "quality_layers",
+        "quality_mode",
+        "range",
+        "resolution",
+        "restart_marker_blocks",
+        "restart_marker_rows",
+        "save_all",
+        "sizes",
+        "smooth",
+        "software",
+        "speed",
+        "streamtype",
+        "strip_size",
+        "subsampling",
+        "tile_cols",
+        "tile_rows",
+        "tiffinfo",
+        "transparency",
+    ]
 )
 
 

@@ -49,7 +49,9 @@ def take_target(options: dict[str, Any], size: tuple[int, int]) -> Target:
     number = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
     if name == "quality":
         if not number or not 0 <= value <= 100:
-            raise ValueError(f"quality is a number from 0 to 100, not {value!r}: choose one of them")
+            raise ValueError(
+                f"quality is a number from 0 to 100, not {value!r}: choose one of them"
+            )
         return Target(None, float(value), text)
     if name == "target_size":
         if not number or value != int(value) or value < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import multiprocessing
 import subprocess
@@ -111,7 +112,7 @@ def test_every_prefix_decodes_and_longer_ones_are_no_worse(photo: Image.Image, m
         errors.append(float((DdcmCodec().decode(coded, DecodeOptions()) - pixels).square().mean()))
     assert errors[-1] < errors[0] / 20
     # a step more may cost a little where it codes next to nothing
-    assert all(later <= 1.3 * earlier for earlier, later in zip(errors, errors[1:], strict=False))
+    assert all(later <= 1.3 * earlier for earlier, later in itertools.pairwise(errors))
 
 
 def test_a_truncated_file_opens_only_where_pillow_is_told_so(
@@ -123,7 +124,7 @@ def test_a_truncated_file_opens_only_where_pillow_is_told_so(
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     image = Image.open(io.BytesIO(data))
     image.load()
-    assert psnr(photo, image) > 15
+    assert psnr(photo, image) > 12.5  # nothing coded gives less than 11.5
 
 
 def test_a_region_of_interest_gets_the_bytes(photo: Image.Image, model: str) -> None:

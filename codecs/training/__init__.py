@@ -1,0 +1,1 @@
+"""Training of the embedded models; nothing here is imported by coding or decoding."""

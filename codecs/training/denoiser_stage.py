@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from diffc.codecs.blocks import placed
 from diffc.codecs.latent_denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.patch_transform import PatchTransform
 from diffc.codecs.training.learner import Learner
@@ -52,8 +53,7 @@ class DenoiserStage:
         self.transform = transform.to(device)
         network = LatentDenoiser(config)
         network.channel_std.copy_(channel_std)
-        network = network.to(device=device, memory_format=torch.channels_last)
-        self.learners = {"denoiser": Learner(network, learning_rate=learning_rate)}
+        self.learners = {"denoiser": Learner(placed(network, device), learning_rate=learning_rate)}
         self.generator = crops.generator
         self.crops = crops
         self.batch = batch

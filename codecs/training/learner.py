@@ -38,7 +38,8 @@ class Learner:
         self.optimiser.step()
         decay = min(self.average, (step + 1) / (step + 10))
         with torch.no_grad():
-            averaged, current = list(self.averaged.parameters()), list(self.module.parameters())
+            averaged: list[Tensor] = list(self.averaged.parameters())
+            current: list[Tensor] = list(self.module.parameters())
             torch._foreach_lerp_(averaged, current, 1 - decay)
 
     def tensors(self) -> dict[str, Tensor]:

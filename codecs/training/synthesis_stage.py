@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from diffc.codecs.blocks import placed
 from diffc.codecs.latent_denoiser import LatentDenoiser
 from diffc.codecs.patch_transform import PatchTransform
 from diffc.codecs.synthesis import Synthesis, SynthesisConfig
@@ -53,17 +54,14 @@ class SynthesisStage:
         network = Synthesis(config)
         network.transform.load_state_dict(transform.state_dict())
         network.channel_std.copy_(denoiser.channel_std)
-        network = network.to(device=device, memory_format=torch.channels_last)
-        discriminator = PatchDiscriminator().to(device=device, memory_format=torch.channels_last)
+        discriminator = placed(PatchDiscriminator(), device)
         self.learners = {
-            "synthesis": Learner(network, learning_rate=learning_rate),
+            "synthesis": Learner(placed(network, device), learning_rate=learning_rate),
             "discriminator": Learner(discriminator, learning_rate=learning_rate, betas=(0.5, 0.9)),
         }
         self.transform = network.transform
-        self.denoiser = denoiser.eval().requires_grad_(False)
-        self.denoiser.to(device=device, memory_format=torch.channels_last)
-        self.distance = PerceptualDistance(perceptual_weights)
-        self.distance.to(device=device, memory_format=torch.channels_last)
+        self.denoiser = placed(denoiser, device).eval().requires_grad_(False)
+        self.distance = placed(PerceptualDistance(perceptual_weights), device)
         self.crops, self.generator = crops, crops.generator
         self.losses, self.batch, self.device = losses, batch, device
         self.fixed = crops.batch(6)

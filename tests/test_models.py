@@ -1,0 +1,87 @@
+"""Model folders: fingerprints, where models are looked for, and what the networks promise."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import diffc
+from diffc.codec import DecodeOptions
+from diffc.codecs import model_folder
+from diffc.codecs.latent_denoiser import DenoiserConfig, LatentDenoiser
+from diffc.codecs.patch_model import fast_dtype, sigma_table
+
+
+def test_the_fingerprint_is_of_weights_and_configuration(model: str, tmp_path: Path) -> None:
+    original = model_folder.fingerprint(Path(model))
+    copy = tmp_path / "copy"
+    shutil.copytree(model, copy)
+    config = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps(config, indent=7))
+    assert model_folder.fingerprint(copy) == original
+    edited = tmp_path / "edited"
+    shutil.copytree(model, edited)
+    weights = bytearray((edited / "denoiser.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (edited / "denoiser.safetensors").write_bytes(weights)
+    assert model_folder.fingerprint(edited) != original
+    other = tmp_path / "other"
+    shutil.copytree(model, other)
+    config["sigmas"]["warp"] = 0.6
+    (other / "config.json").write_text(json.dumps(config))
+    assert model_folder.fingerprint(other) != original
+
+
+def test_a_file_finds_its_model_by_fingerprint(
+    photo: Image.Image, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved = tmp_path / "somewhere" / "renamed"
+    shutil.copytree(model, moved)
+    data = diffc.encode(photo, quality=10, model=str(moved))
+    monkeypatch.delenv("DIFFC_MODELS")
+    with pytest.raises(OSError, match=diffc.info(data).model or ""):
+        diffc.decode(data)
+    assert diffc.decode(data, model=model).size == photo.size
+    monkeypatch.setenv("DIFFC_MODELS", str(moved.parent))
+    assert diffc.decode(data).size == photo.size
+
+
+@pytest.mark.parametrize("name", ["../../x", "hf://a/b", "https://a/b", "x" * 10**6, ""])
+def test_names_of_no_model_are_refused(photo: Image.Image, name: str) -> None:
+    with pytest.raises(ValueError, match="model is"):
+        diffc.encode(photo, model=name)
+
+
+def test_a_file_without_fingerprint_is_refused() -> None:
+    with pytest.raises(OSError, match="names no model"):
+        model_folder.folder_with(None, DecodeOptions())
+
+
+def test_noise_levels_rise_between_their_ends() -> None:
+    table = sigma_table(smallest=0.05, largest=60.0, count=1000, warp=0.7)
+    assert (table[0], table[-1]) == (pytest.approx(0.05), pytest.approx(60.0))
+    assert table == sorted(table)
+
+
+def test_precision_is_one_that_the_device_has() -> None:
+    assert fast_dtype("cpu") in (torch.float32, torch.bfloat16)
+
+
+def test_a_condition_enters_only_where_there_is_an_input_for_it() -> None:
+    torch.manual_seed(0)
+    sizes = {"channels": 4, "width": 8, "inner_width": 8, "embedding": 4}
+    x, sigma, features = torch.randn(1, 4, 6, 4), torch.ones(1), torch.randn(1, 3, 6, 4)
+    plain = LatentDenoiser(DenoiserConfig(**sizes))
+    with pytest.raises(ValueError, match="no condition"):
+        plain(x, sigma, features)
+    ready = LatentDenoiser(DenoiserConfig(**sizes, condition_channels=3))
+    torch.nn.init.normal_(ready.leave.weight)
+    assert torch.equal(ready(x, sigma), ready(x, sigma, features))  # starts at zero
+    assert ready.condition is not None
+    torch.nn.init.normal_(ready.condition.weight)
+    assert not torch.equal(ready(x, sigma), ready(x, sigma, features))

@@ -1,0 +1,149 @@
+"""Training: packed photos, resuming, the time limit, and an exported model that codes."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+import diffc
+from diffc.codecs.training.__main__ import main
+from diffc.codecs.training.loop import LoopSettings, learning_rate_scale
+from diffc.codecs.training.presets import read_preset
+from diffc.codecs.training.shards import Crops, pack, photos
+
+PRESET = """
+seed = 1
+[basis]
+channels = 16
+crops = 16
+crop = 64
+[denoiser]
+batch = 2
+crop = 64
+steps = {steps}
+learning_rate = 6e-4
+[denoiser.network]
+channels = 16
+width = 16
+inner_width = 16
+outer_blocks = 1
+inner_blocks = 1
+embedding = 8
+[synthesis]
+batch = 2
+crop = 64
+steps = {steps}
+learning_rate = 4e-4
+[synthesis.network]
+channels = 16
+widths = [16, 8, 8]
+blocks = [1, 1, 1]
+embedding = 8
+smoothing = 4
+[synthesis.losses]
+adversarial_from = 2
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Photos, a preset and perceptual weights to train from."""
+    pictures = tmp_path / "photos"
+    pictures.mkdir()
+    for index in range(2):
+        noise = Image.effect_noise((200, 180), 80 + index)
+        Image.merge("RGB", (noise, noise.rotate(90, expand=False), noise)).save(
+            pictures / f"{index}.jpg"
+        )
+    generator = torch.Generator().manual_seed(0)
+    widths = {"conv0": (3, 3, 1)}
+    layers = "conv11 conv12 conv21 conv22 conv31 conv32 conv33 conv34 conv41 conv42"
+    before = 3
+    for layer in layers.split():
+        widths[layer] = (before, 4, 3)
+        before = 4
+    weights = {}
+    for layer, (inputs, outputs, kernel) in widths.items():
+        shape = (outputs, inputs, kernel, kernel)
+        weights[f"{layer}.weight"] = torch.randn(shape, generator=generator) * 0.3
+        weights[f"{layer}.bias"] = torch.zeros(outputs)
+    save_file(weights, tmp_path / "perceptual.safetensors")
+    return tmp_path
+
+
+def train(folder: Path, run: str, steps: int, *more: str) -> int:
+    preset = folder / f"{steps}.toml"
+    preset.write_text(PRESET.format(steps=steps))
+    return main(
+        [
+            str(folder / run),
+            *("--photos", str(folder / "photos")),
+            *("--preset", str(preset)),
+            *("--perceptual-weights", str(folder / "perceptual.safetensors")),
+            *more,
+        ]
+    )
+
+
+def test_one_command_trains_a_model_that_codes(folder: Path, photo: Image.Image) -> None:
+    assert train(folder, "run", 4, "--model", str(folder / "model")) == 0
+    assert json.loads((folder / "model" / "config.json").read_text())["kind"] == "patch"
+    assert list((folder / "run" / "denoiser").glob("step-*.png"))
+    data = diffc.encode(photo, quality=30, model=str(folder / "model"))
+    with diffc.decoding(model=folder / "model"):
+        assert diffc.decode(data).size == photo.size
+
+
+def test_a_stopped_run_goes_on_where_it_was(folder: Path) -> None:
+    assert train(folder, "whole", 4, "--stages", "denoiser", "synthesis") == 0
+    # no time at all is one step at a time
+    for _ in range(3):
+        assert train(folder, "parts", 4, "--stages", "denoiser", "--minutes", "0") == 3
+    assert train(folder, "parts", 4, "--stages", "denoiser", "synthesis") == 0
+    for stage in ("denoiser", "synthesis"):
+        whole = load_file(folder / "whole" / stage / "checkpoint.safetensors")
+        parts = load_file(folder / "parts" / stage / "checkpoint.safetensors")
+        assert whole.keys() == parts.keys()
+        assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_shards_hold_the_photos_own_bytes(folder: Path) -> None:
+    paths = sorted((folder / "photos").iterdir())
+    shards = pack(paths, folder / "shards")
+    found = list(photos(shards, scales=(1.0,)))
+    assert [tuple(picture.shape) for picture in found] == [(3, 180, 200)] * 2
+    with Image.open(paths[0]) as image:
+        assert found[0].permute(1, 2, 0).numpy().tobytes() == image.convert("RGB").tobytes()
+    crops = Crops(found, 64, torch.Generator().manual_seed(0))
+    batch = crops.batch(3)
+    assert batch.shape == (3, 3, 64, 64)
+    assert -1 <= float(batch.min()) < float(batch.max()) <= 1
+    with pytest.raises(ValueError, match="at least 999"):
+        Crops(found, 999, torch.Generator())
+
+
+def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
+    settings = LoopSettings(steps=100, warmup=10, decay_from=0.6)
+    scales = [learning_rate_scale(step, settings) for step in range(101)]
+    assert scales[0] == pytest.approx(0.1)
+    assert scales[20] == scales[59] == 1
+    assert scales[60:] == sorted(scales[60:], reverse=True)
+    assert scales[100] == pytest.approx(0)
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_presets_are_complete(name: str) -> None:
+    preset = read_preset(name)
+    assert preset.denoiser_network.channels == preset.synthesis_network.channels == 128
+    assert math.isfinite(preset.losses.adversarial)
+
+
+def test_an_unknown_preset_is_an_error() -> None:
+    with pytest.raises(ValueError, match="'tpu'"):
+        read_preset("tpu")
