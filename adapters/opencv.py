@@ -71,7 +71,11 @@ def imdecode(buf: Any, flags: int | None) -> NDArray[Any] | None:
 
     prefix = b""
     # what is no row of bytes is left to OpenCV, which knows what to say
-    if isinstance(buf, np.ndarray) and buf.dtype.itemsize == 1 and 0 < buf.size == max(buf.shape):
+    if (
+        isinstance(buf, np.ndarray)
+        and buf.dtype.itemsize == 1
+        and 0 < buf.size == max(buf.shape, default=0)
+    ):
         prefix = buf.reshape(-1)[:SNIFFED].tobytes()
     elif find_cv2() is None:
         raise failure("buf is a numpy array of uint8 with at least 1 element: use numpy.frombuffer")

@@ -21,9 +21,8 @@ def model() -> str:
     return str(MODEL)
 
 
-@pytest.fixture
-def photo() -> Image.Image:
-    """A small picture with edges, gradients and colour, 96x64."""
+def draw_photo() -> Image.Image:
+    """Draw a small picture with edges, gradients and colour, 96x64."""
     ramp = Image.linear_gradient("L").resize((96, 64))
     glow = Image.radial_gradient("L").resize((96, 64))
     image = Image.merge("RGB", (ramp, ramp.rotate(180), glow))
@@ -31,3 +30,9 @@ def photo() -> Image.Image:
     draw.ellipse((20, 10, 60, 50), fill=(200, 40, 60))
     draw.rectangle((55, 30, 90, 60), fill=(30, 90, 200))
     return image.filter(ImageFilter.GaussianBlur(3))
+
+
+@pytest.fixture
+def photo() -> Image.Image:
+    """A small picture with edges, gradients and colour, 96x64."""
+    return draw_photo()

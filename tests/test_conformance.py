@@ -38,12 +38,13 @@ def example() -> Any:
 ThumbnailCodec: type[Codec] = example().ThumbnailCodec
 
 
+# strict: whoever repairs one of these takes its line away
 KNOWN_FAULTS = {
-    "ddcm-settings": pytest.mark.xfail(
-        reason="DdcmSettings.__post_init__ does not call super().__post_init__()",
-        raises=AssertionError,
-        strict=True,
-    ),
+    test: pytest.mark.xfail(reason=reason, raises=AssertionError, strict=True)
+    for test, reason in {
+        "ddcm-settings": "DdcmSettings.__post_init__ does not call super().__post_init__()",
+        "ddcm-prefixes": "decode raises for atoms that the missing bytes would have corrected",
+    }.items()
 }
 
 

@@ -169,6 +169,7 @@ def test_imdecode_takes_the_buffers_opencv_takes(encoded):
     for each in (row[None], row[:, None], row.view(np.int8), np.repeat(row, 2)[::2]):
         np.testing.assert_array_equal(dcv.imdecode(each, -1), expected)
     assert dcv.imdecode(buffer(b"hello world"), 1) is None
+    assert dcv.imdecode(np.array(5, np.uint8), 1) is None
 
 
 def test_imwrite_returns_false_where_it_cannot_write(tmp_path, pixels, model, logged):

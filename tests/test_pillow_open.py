@@ -249,21 +249,24 @@ def test_the_incremental_parser_refuses_a_part(data: bytes) -> None:
         parser.close()
 
 
-@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_modes_open_in_a_process_that_imported_no_other_plugin(
-    mode: str, photo: Image.Image, tmp_path: Path, model: str
+    photo: Image.Image, tmp_path: Path, model: str
 ) -> None:
-    path = tmp_path / "a.diffc"
-    diffc.save(photo.resize((16, 16)).convert(mode), path, model=model, quality=20)
+    expected = []
+    for mode in ("LA", "L", "RGB", "RGBA"):
+        path = tmp_path / f"{mode}.diffc"
+        diffc.save(photo.resize((16, 16)).convert(mode), path, model=model, quality=20)
+        expected.append((mode, (16, 16), diffc.decode(path).tobytes()))
     script = (
-        "import sys, pickle, diffc; from PIL import Image; im = Image.open(sys.argv[1]);"
-        "sys.stdout.buffer.write(pickle.dumps((im.mode, im.size, im.tobytes())))"
+        "import sys, pickle, diffc; from PIL import Image; images = map(Image.open, sys.argv[1:]);"
+        "found = [(im.mode, im.size, im.tobytes()) for im in images];"
+        "sys.stdout.buffer.write(pickle.dumps(found))"
     )
+    paths = [str(tmp_path / f"{mode}.diffc") for mode, _, _ in expected]
     made = subprocess.run(
-        [sys.executable, "-W", "error", "-c", script, path], check=True, capture_output=True
+        [sys.executable, "-W", "error", "-c", script, *paths], check=True, capture_output=True
     )
-    with Image.open(path) as image:
-        assert pickle.loads(made.stdout) == (mode, (16, 16), image.tobytes())
+    assert pickle.loads(made.stdout) == expected
 
 
 def test_the_allow_list_of_formats_works(data: bytes) -> None:

@@ -17,7 +17,7 @@ import diffc
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 METHODS = multiprocessing.get_all_start_methods()
-SECONDS = 120  # a worker that hangs fails its test
+SECONDS = 300  # a worker that hangs fails its test
 
 
 @pytest.fixture

@@ -1,0 +1,54 @@
+"""Write frozen files: ``python tests/make_frozen.py FOLDER``.
+
+Run once for each new bitstream or container version, into a new folder.  The files in
+tests/data/frozen are never written again: every later version has to decode them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import diffc
+from conftest import MODEL, draw_photo
+
+
+def cases() -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Return pictures and options, one for each thing that a file may hold."""
+    photo = draw_photo()
+    faded = photo.convert("RGBA")
+    faded.putalpha(photo.convert("L"))
+    masked = photo.resize((31, 17)).convert("LA")
+    masked.putalpha(photo.resize((31, 17)).convert("L").point(lambda value: 255 * (value > 90)))
+    return {
+        "rgb": (photo, {"target_size": 900}),
+        "grey-odd": (photo.resize((17, 31)).convert("L"), {"quality": 40}),
+        "one-pixel": (photo.crop((30, 30, 31, 31)), {"quality": 10}),
+        "alpha": (faded, {"target_size": 2500}),
+        "mask": (masked, {"quality": 30}),
+        "metadata": (
+            photo.resize((48, 32)),
+            {"quality": 30, "exif": b"Exif\0\0MM\0*", "xmp": b"<x/>" * 30, "icc_profile": b"p" * 99},
+        ),
+        "seed-atoms": (photo, {"target_size": 60, "seed": 7, "atoms": 3}),
+        "steps": (photo.resize((200, 40)), {"quality": 50, "steps": 12}),
+    }
+
+
+def main(folder: Path) -> None:
+    """Write each file, its picture, and what its header says."""
+    folder.mkdir(parents=True)
+    for name, (image, options) in cases().items():
+        data = diffc.encode(image, model=str(MODEL), **options)
+        (folder / f"{name}.diffc").write_bytes(data)
+        diffc.decode(data).save(folder / f"{name}.png")
+        info = diffc.info(data)
+        fields = {"size": info.size, "mode": info.mode, "codec": info.codec, "model": info.model}
+        fields |= {"version": info.bitstream_version, "metadata": info.metadata_bytes}
+        (folder / f"{name}.json").write_text(json.dumps(fields, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,36 @@
+"""Files written by earlier versions decode for ever, to the pictures that they were."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import diffc
+from conftest import DATA
+
+FROZEN = sorted((DATA / "frozen").glob("*/*.diffc"))
+
+
+def test_there_are_frozen_files_of_the_present_version() -> None:
+    assert len(FROZEN) >= 8
+
+
+@pytest.mark.parametrize("path", FROZEN, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_frozen_file_decodes(path: Path) -> None:
+    expected = json.loads(path.with_suffix(".json").read_text())
+    info = diffc.info(path)
+    assert list(info.size) == expected["size"]
+    assert (info.mode, info.codec) == (expected["mode"], expected["codec"])
+    assert (info.bitstream_version, info.model) == (expected["version"], expected["model"])
+    assert info.metadata_bytes == expected["metadata"]
+    with Image.open(path) as decoded, Image.open(path.with_suffix(".png")) as picture:
+        assert decoded.mode == picture.mode
+        found, wanted = (np.asarray(each, dtype=np.int16) for each in (decoded, picture))
+    # rounding of floating-point sums differs between machines; what was coded does not
+    assert np.abs(found - wanted).max() <= 2
+    if decoded.mode.endswith("A"):
+        assert np.array_equal(found[..., -1], wanted[..., -1])
