@@ -80,6 +80,7 @@ class DdcmSettings(Settings):
 
     def __post_init__(self) -> None:
         """Check types and ranges."""
+        super().__post_init__()
         _check_integer("steps", self.steps, 1, 255)
         _check_integer("seed", self.seed, 0, 2**32 - 1)
         if self.atoms is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
@@ -107,6 +108,8 @@ def take_settings(options: dict[str, Any], codec: type[Codec], *, strict: bool) 
     """
     names = codec_options(codec)
     given = {name: value for name, value in options.items() if name in names}
+    if isinstance(given.get("model"), os.PathLike):
+        given["model"] = os.fspath(given["model"])
     others = set(options_of_other_codecs(codec.name))
     for keyword in options:
         if keyword in names:
