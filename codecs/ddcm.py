@@ -198,6 +198,8 @@ class DdcmCodec(Codec):
             try:
                 atoms = decode_atoms(decoder, atom_model)
             except ValueError as error:
+                if coded.truncated and not decoder.certain():
+                    break
                 raise OSError(f"{error}") from error
             if coded.truncated and not decoder.certain():
                 break

@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import diffc
 from conftest import MODEL, draw_photo
+
+import diffc
 
 
 def cases() -> dict[str, tuple[Any, dict[str, Any]]]:
@@ -30,7 +31,12 @@ def cases() -> dict[str, tuple[Any, dict[str, Any]]]:
         "mask": (masked, {"quality": 30}),
         "metadata": (
             photo.resize((48, 32)),
-            {"quality": 30, "exif": b"Exif\0\0MM\0*", "xmp": b"<x/>" * 30, "icc_profile": b"p" * 99},
+            {
+                "quality": 30,
+                "exif": b"Exif\0\0MM\0*",
+                "xmp": b"<x/>" * 30,
+                "icc_profile": b"p" * 99,
+            },
         ),
         "seed-atoms": (photo, {"target_size": 60, "seed": 7, "atoms": 3}),
         "steps": (photo.resize((200, 40)), {"quality": 50, "steps": 12}),

@@ -38,16 +38,6 @@ def example() -> Any:
 ThumbnailCodec: type[Codec] = example().ThumbnailCodec
 
 
-# strict: whoever repairs one of these takes its line away
-KNOWN_FAULTS = {
-    test: pytest.mark.xfail(reason=reason, raises=AssertionError, strict=True)
-    for test, reason in {
-        "ddcm-settings": "DdcmSettings.__post_init__ does not call super().__post_init__()",
-        "ddcm-prefixes": "decode raises for atoms that the missing bytes would have corrected",
-    }.items()
-}
-
-
 def built_in_checks() -> Iterator[Any]:
     """Yield the checks of all built-in codecs, made with the test model."""
     for name in sorted(registry._BUILT_IN):
@@ -59,8 +49,7 @@ def built_in_checks() -> Iterator[Any]:
             thread_counts=True,
             other_process=True,
         ):
-            test = f"{name}-{check}"
-            yield pytest.param(check, id=test, marks=KNOWN_FAULTS.get(test, ()))
+            yield pytest.param(check, id=f"{name}-{check}")
 
 
 @pytest.mark.parametrize("check", list(built_in_checks()))

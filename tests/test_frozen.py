@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import DATA
 from PIL import Image
 
 import diffc
-from conftest import DATA
 
 FROZEN = sorted((DATA / "frozen").glob("*/*.diffc"))
 
