@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from PIL import Image
@@ -110,27 +110,16 @@ def _out_of_reach(job: _Job, error: RateError, encoded: Encoded | None = None) -
     """Name the reachable range in bytes of the file, and what of them is metadata and alpha."""
     fingerprint = _ANY_FINGERPRINT if encoded is None else encoded.fingerprint
     envelope = job.envelope(fingerprint)
-    besides = Envelope.overhead(job.envelope(fingerprint))
-    lowest, highest = (besides + bytes_ for bytes_ in (error.lowest, error.highest))
     # the payload's length field grows with the payload
-    highest += envelope.overhead(error.highest) - besides
+    lowest = error.lowest + envelope.overhead(error.lowest)
+    highest = error.highest + envelope.overhead(error.highest)
     pixels = job.picture.size[0] * job.picture.size[1]
     reach = f"{lowest} to {highest}" if highest > lowest else f"{lowest}"
     bits = " to ".join(f"{8 * each / pixels:.4g}" for each in dict.fromkeys((lowest, highest)))
     extra = []
     if job.metadata:
-        bare = (
-            besides
-            - Envelope(
-                codec=job.codec.name,
-                bitstream_version=job.codec.bitstream_version,
-                mode=job.picture.mode,
-                size=job.picture.size,
-                fingerprint=fingerprint,
-                alpha=job.alpha,
-            ).overhead()
-        )
-        extra.append(f"{bare} of metadata")
+        bare = replace(envelope, metadata={})
+        extra.append(f"{envelope.overhead() - bare.overhead()} of metadata")
     if job.alpha is not None:
         extra.append(f"{len(job.alpha)} of alpha")
     including = f", including {' and '.join(extra)}" if extra else ""

@@ -18,7 +18,8 @@ from PIL import Image, ImageFile
 import diffc
 from diffc.codec import Coded, DecodeOptions, Encoded, Rate
 from diffc.codecs import hadamard
-from diffc.codecs.ddcm import DdcmCodec, DdcmSettings
+from diffc.codecs.ddcm import DdcmCodec
+from diffc.codecs.ddcm_settings import DdcmSettings
 from diffc.codecs.hadamard import BlockLayout, HadamardCodebook
 from diffc.pixels import from_pillow, to_tensor
 
