@@ -9,6 +9,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# notices forks from the first import on
+import diffc.threads  # noqa: F401
+
 if TYPE_CHECKING:
     from diffc.api import Info as Info
     from diffc.api import decode as decode

@@ -16,6 +16,7 @@ from diffc.body import read_body
 from diffc.context import with_changes
 from diffc.header import Header
 from diffc.header_reader import read_header
+from diffc.threads import usable_threads
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +26,7 @@ Path_ = str | os.PathLike[str]
 Source = Path_ | bytes | bytearray | memoryview | BinaryIO
 
 
+@usable_threads()
 def encode(image: Any, **options: Any) -> bytes:
     """Return the bytes of a DIFFC file.
 
@@ -117,6 +119,7 @@ def decode(data: Source, *, to: Literal["numpy"], **options: Any) -> np.ndarray[
 def decode(data: Source, *, to: Literal["torch"], **options: Any) -> torch.Tensor: ...
 
 
+@usable_threads()
 def decode(data: Source, *, to: str = "pil", **options: Any) -> Any:
     """Return the picture of a DIFFC file.
 

@@ -17,6 +17,7 @@ from diffc.options import take_settings
 from diffc.pixels import Picture, from_pillow, to_tensor
 from diffc.rate import Target, take_target
 from diffc.registry import DEFAULT_CODEC, check_name, load_codec
+from diffc.threads import usable_threads
 
 # stands for a model's fingerprint where only its length counts
 _ANY_FINGERPRINT = bytes(4)
@@ -44,6 +45,7 @@ class _Job:
         )
 
 
+@usable_threads()
 def encode_image(image: Image.Image, options: dict[str, Any], *, strict: bool) -> bytes:
     """Return the bytes of a file; all options are checked before any work is done.
 

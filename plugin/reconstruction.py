@@ -12,6 +12,7 @@ from diffc.codec import Coded, DecodeOptions
 from diffc.errors import OptionError
 from diffc.header import Header
 from diffc.registry import load_codec
+from diffc.threads import usable_threads
 
 
 def check_size(size: tuple[int, int]) -> None:
@@ -34,6 +35,7 @@ def check_size(size: tuple[int, int]) -> None:
     warnings.warn(message, Image.DecompressionBombWarning, stacklevel=3)
 
 
+@usable_threads()
 def decode_body(header: Header, body: Body, options: DecodeOptions) -> Image.Image:
     """Return the picture, in the header's mode; the body's checksum has been verified.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,16 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 
 METHODS = multiprocessing.get_all_start_methods()
 SECONDS = 300  # a worker that hangs fails its test
+
+
+@pytest.fixture(autouse=True)
+def threads_have_run() -> Iterator[None]:
+    """Start OpenMP's threads in the parent: a forked child must not wait for them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    torch.ones(512, 512).exp().sum()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
