@@ -26,7 +26,6 @@ Path_ = str | os.PathLike[str]
 Source = Path_ | bytes | bytearray | memoryview | BinaryIO
 
 
-@usable_threads()
 def encode(image: Any, **options: Any) -> bytes:
     """Return the bytes of a DIFFC file.
 
@@ -103,7 +102,8 @@ def as_pillow(image: Any) -> Image.Image:
     if hasattr(image, "is_floating_point"):
         if image.dim() == 4 and image.shape[0] == 1:
             image = image[0]
-        return pixels.from_tensor(image)
+        with usable_threads():
+            return pixels.from_tensor(image)
     if hasattr(image, "__array_interface__"):
         return pixels.from_array(image)
     raise ValueError(
@@ -119,7 +119,6 @@ def decode(data: Source, *, to: Literal["numpy"], **options: Any) -> np.ndarray[
 def decode(data: Source, *, to: Literal["torch"], **options: Any) -> torch.Tensor: ...
 
 
-@usable_threads()
 def decode(data: Source, *, to: str = "pil", **options: Any) -> Any:
     """Return the picture of a DIFFC file.
 
@@ -161,7 +160,8 @@ def decode(data: Source, *, to: str = "pil", **options: Any) -> Any:
     import torch
 
     tensor = torch.from_numpy(array.reshape(picture.height, picture.width, -1))
-    return tensor.permute(2, 0, 1).float().div_(255)
+    with usable_threads():
+        return tensor.permute(2, 0, 1).float().div_(255)
 
 
 def _opened(source: Source) -> AbstractContextManager[BinaryIO]:

@@ -45,7 +45,6 @@ class _Job:
         )
 
 
-@usable_threads()
 def encode_image(image: Image.Image, options: dict[str, Any], *, strict: bool) -> bytes:
     """Return the bytes of a file; all options are checked before any work is done.
 
@@ -61,7 +60,8 @@ def encode_image(image: Image.Image, options: dict[str, Any], *, strict: bool) -
     job = _prepare(image, dict(options), strict=strict)
     rate = _rate(job)
     try:
-        encoded = job.codec().encode(to_tensor(job.picture), job.settings, rate, job.progress)
+        with usable_threads():
+            encoded = job.codec().encode(to_tensor(job.picture), job.settings, rate, job.progress)
     except RateError as error:
         raise ValueError(_out_of_reach(job, error)) from error
     data = job.envelope(encoded.fingerprint).build(encoded.parameters, encoded.payload)

@@ -35,7 +35,6 @@ def check_size(size: tuple[int, int]) -> None:
     warnings.warn(message, Image.DecompressionBombWarning, stacklevel=3)
 
 
-@usable_threads()
 def decode_body(header: Header, body: Body, options: DecodeOptions) -> Image.Image:
     """Return the picture, in the header's mode; the body's checksum has been verified.
 
@@ -65,7 +64,8 @@ def decode_body(header: Header, body: Body, options: DecodeOptions) -> Image.Ima
             f"image file is truncated, and codec {header.codec!r} decodes whole files only"
         )
     try:
-        tensor = codec().decode(coded, options)
+        with usable_threads():
+            tensor = codec().decode(coded, options)
     except (OSError, OptionError, MemoryError):
         raise
     # a third party's decoder may raise anything on data that it did not write
@@ -77,7 +77,8 @@ def decode_body(header: Header, body: Body, options: DecodeOptions) -> Image.Ima
             f"codec {header.codec!r} returned a picture of shape {tuple(tensor.shape)}, not "
             f"{(3, height, width)}: ask its author"
         )
-    picture = to_pillow(tensor, "L" if header.mode.startswith("L") else "RGB")
+    with usable_threads():
+        picture = to_pillow(tensor, "L" if header.mode.startswith("L") else "RGB")
     if body.alpha is not None:
         picture.putalpha(decode_alpha(body.alpha, header.size))
     return picture
