@@ -3,9 +3,12 @@ PYTHON ?= python3
 FULL := .venv
 CORE := .venv-core
 DEMO := .venv-demo
+SOURCES := $(shell find plugin codecs adapters -type f -not -path "*/__pycache__/*")
 PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint types test-core test-full fuzz train benchmark clean
+# environments are built from one tree, one after the other
+.NOTPARALLEL:
+.PHONY: comparison demo test lint types test-core test-full fuzz train benchmark clean
 
 demo: $(DEMO)/ready
 	$(DEMO)/bin/python examples/demo.py --out out/demo
@@ -41,24 +44,30 @@ train: $(FULL)/ready
 	  --preset $(PRESET) --device $(DEVICE) --minutes $(MINUTES) \
 	  --perceptual-weights $(PERCEPTUAL) --model codecs/weights/tiny
 
+# the README's picture
+comparison: $(DEMO)/ready
+	$(DEMO)/bin/python examples/comparison.py --out docs/images/comparison.jpg
+
 # make benchmark PHOTOS=folder
 benchmark: $(FULL)/ready
 	$(FULL)/bin/python examples/benchmark.py $(PHOTOS) --out out/benchmark
 
-$(FULL)/ready: pyproject.toml setup.cfg constraints.txt $(wildcard plugin/* codecs/* codecs/*/* adapters/*)
+$(FULL)/ready: pyproject.toml setup.cfg constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(FULL)
 	$(FULL)/bin/python $(PIP) "setuptools>=77" wheel
 	$(FULL)/bin/python $(PIP) --editable ".[dev]"
 	touch $@
 
-$(CORE)/ready: pyproject.toml setup.cfg constraints.txt $(wildcard plugin/* codecs/* codecs/*/* adapters/*)
+$(CORE)/ready: pyproject.toml setup.cfg constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(CORE)
 	$(CORE)/bin/python $(PIP) "setuptools>=77" wheel pytest hypothesis
+	rm -rf build/lib build/bdist.*
 	$(CORE)/bin/python $(PIP) .
 	touch $@
 
-$(DEMO)/ready: pyproject.toml setup.cfg constraints.txt
+$(DEMO)/ready: pyproject.toml setup.cfg constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(DEMO)
+	rm -rf build/lib build/bdist.*
 	$(DEMO)/bin/python $(PIP) ".[demo]"
 	touch $@
 

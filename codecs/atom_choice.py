@@ -13,10 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from diffc.codecs.atom_coding import largest_count
 from diffc.codecs.hadamard import Atoms
-
-# at most this share of a block's words is ever chosen at one step
-_LARGEST_SHARE = 8
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,7 @@ class Ranking:
 
 def rank(products: Tensor, energy: Tensor) -> Ranking:
     """Order the words of each block."""
-    length = products.shape[1]
-    candidates = max(1, length // _LARGEST_SHARE)
+    candidates = largest_count(products.shape[1])
     sizes, words = products.abs().topk(candidates, dim=1)
     signs = torch.where(products.gather(1, words) < 0, -1.0, 1.0)
     return Ranking(sizes, words, signs, energy)
@@ -60,7 +57,7 @@ def by_shift(ranking: Ranking, shift: float) -> Tensor:
     atoms = torch.arange(1, ranking.sizes.shape[1] + 1, device=needed.device)
     reached = ranking.sizes.cumsum(1) / atoms.sqrt() >= needed
     counts = torch.where(reached.any(1), reached.float().argmax(1) + 1, ranking.sizes.shape[1])
-    return torch.where(needed[:, 0] < ranking.sizes[:, 0] / 2, 0, counts)
+    return torch.where(needed[:, 0] <= ranking.sizes[:, 0] / 2, 0, counts)
 
 
 def by_total(ranking: Ranking, total: int) -> Tensor:

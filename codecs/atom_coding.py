@@ -55,6 +55,11 @@ class AtomModel:
         return min(2 * digits + half, _CONTEXTS - 1)
 
 
+def largest_count(words: int) -> int:
+    """Return how many atoms a block takes at most at one step, of so many words."""
+    return max(1, words // 8)
+
+
 def encode_atoms(encoder: RangeEncoder, model: AtomModel, atoms: Atoms) -> None:
     """Add one step's atoms to the stream, and learn from their counts."""
     words, negative = atoms.words.tolist(), (atoms.signs < 0).tolist()
@@ -80,7 +85,7 @@ def decode_atoms(decoder: RangeDecoder, model: AtomModel) -> Atoms:
     Raises
     ------
     ValueError
-        If a block would have more atoms than words: the stream is damaged.
+        If a block would have too many atoms, or the data end before them.
     """
     length = model.words
     current: list[int] = []
@@ -88,8 +93,14 @@ def decode_atoms(decoder: RangeDecoder, model: AtomModel) -> Atoms:
     signs: list[float] = []
     for block in range(len(model.previous)):
         count = model.counts.decode(decoder, model.context(current, block))
-        if count > length:
-            raise ValueError(f"a block has at most {length} atoms, not {count}: damaged stream")
+        if count > largest_count(length):
+            raise ValueError(
+                f"a block has at most {largest_count(length)} atoms a step, not {count}: "
+                "the stream is damaged"
+            )
+        # without this, a few bytes could keep the decoder busy for every block and step
+        if decoder.overrun():
+            raise ValueError("the payload ends before its atoms: the stream is damaged")
         current.append(count)
         if count:
             words += decode_subset(decoder, length, count)

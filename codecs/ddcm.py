@@ -12,6 +12,7 @@ import struct
 from typing import ClassVar
 
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -76,6 +77,10 @@ class DdcmCodec(Codec):
     ) -> Encoded:
         """Walk towards the picture until the rate is used up."""
         device = device_of(settings.device)
+        if too_large(image.shape[2], image.shape[1]):
+            raise ValueError(_TOO_LARGE.format("the picture", image.shape[2], image.shape[1]))
+        if settings.target_psnr is not None and rate.asked and rate.room is None:
+            raise ValueError("target_psnr and quality both say where to stop: drop one of them")
         model = patch_model.load(model_folder.folder_of(settings.model), device)
         pixels = _padded(image, model.multiple).to(device)
         target = model.analyse(pixels)
@@ -112,7 +117,7 @@ class DdcmCodec(Codec):
             length = _PARAMETERS.size + (_SEED.size if settings.seed else 0)
             room = rate.room(length, True)
             if room < 0:
-                walk_to_time(walk, 0, no_progress)
+                walk_to_time(walk, 0, progress)
                 raise RateError(length, length + walk.trail.encoder.length())
         if settings.target_psnr is not None:
             _walk_to_psnr(walk, model, image, settings.target_psnr, room, progress)
@@ -126,6 +131,9 @@ class DdcmCodec(Codec):
     def decode(self, coded: Coded, options: DecodeOptions) -> Tensor:
         """Repeat the coded walk, then denoise without bits."""
         steps, coded_steps, time, seed = _unpack(coded.parameters)
+        width, height = coded.size
+        if too_large(width, height):
+            raise OSError(_TOO_LARGE.format("the file's picture", width, height))
         device = device_of(options.device)
         folder = model_folder.folder_with(coded.fingerprint, options)
         model = patch_model.load(folder, device)
@@ -135,7 +143,6 @@ class DdcmCodec(Codec):
                 f"a walk of {steps} steps ends step {coded_steps} between times "
                 f"{grid[coded_steps - 1]} and {grid[coded_steps]}, not at {time}: the file is damaged"
             )
-        width, height = coded.size
         rows, columns = (-(-side // model.multiple) * 2 for side in (height, width))
         shape = (model.channels, rows, columns)
         layout = BlockLayout(*shape)
@@ -167,6 +174,19 @@ class DdcmCodec(Codec):
         return pixels[0, :, :height, :width].float().cpu()
 
 
+_TOO_LARGE = (
+    "{} of {}x{} pixels, padded to multiples of 32, exceeds twice PIL.Image.MAX_IMAGE_PIXELS: raise "
+    "that limit if it is wanted"
+)
+
+
+def too_large(width: int, height: int) -> bool:
+    """Tell whether padding makes of a thin picture more pixels than Pillow would open."""
+    limit = Image.MAX_IMAGE_PIXELS
+    padded = (width + -width % PatchModel.multiple) * (height + -height % PatchModel.multiple)
+    return limit is not None and padded > 2 * limit
+
+
 # denoising evaluations after the coded steps, when the caller does not say
 DEFAULT_TAIL = 1
 
@@ -192,9 +212,10 @@ def _walk_to_psnr(
 
     def reached(x0hat: Tensor, time: int) -> bool:
         made = model.synthesise(x0hat, time)[0, :, :height, :width].cpu()
-        # the file is opened as 8 bits
-        error = (made.mul(255).round() / 255 - image).square().mean()
-        return -10 * math.log10(max(float(error), 1e-12)) >= psnr
+        # the file is opened as 8 bits; a sum of integers is the same on any number of threads
+        difference = made.mul(255).round().int() - image.mul(255).round().int()
+        error = int(difference.square().sum(dtype=torch.int64)) / difference.numel()
+        return 10 * math.log10(255**2 / max(error, 1e-6)) >= psnr
 
     if walk_to_psnr(walk, reached, progress, room):
         return

@@ -24,7 +24,8 @@ class DdcmSettings(Settings):
     roi : image or array, optional
         Weights of the picture's size in [0, 1] (or 0 to 255): bytes go where they are high.
     target_psnr : float, optional
-        Stop as soon as the decoded picture has this PSNR in dB, or at the rate if one is given.
+        Stop as soon as the decoded picture has this PSNR in dB, 5 to 60; it is an error if ``bpp``
+        or ``target_size``, given with it, does not allow so much.
     """
 
     steps: int = 30

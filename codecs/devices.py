@@ -20,8 +20,8 @@ def device_of(name: str | None) -> str:
     name = name or os.environ.get("DIFFC_DEVICE") or "cpu"
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise OptionError(
             f"device is one that torch has here, not {name!r}: use device='cpu'"
         ) from error

@@ -47,7 +47,10 @@ def folder_of(model: str | None) -> Path:
 
 def config_of(folder: Path) -> dict[str, Any]:
     """Read a model's configuration."""
-    config = json.loads((folder / "config.json").read_text())
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError) as error:
+        raise OSError(f"{folder} has no readable config.json ({error}): fetch it anew") from error
     if not isinstance(config, dict):
         raise OSError(f"config.json of a model is an object, which {folder} lacks: fetch it anew")
     return config
@@ -82,6 +85,14 @@ def _known_folders(options: DecodeOptions) -> Iterator[Path]:
                 yield folder
 
 
+def _is_model(folder: Path) -> bool:
+    """Tell a folder of ours from others with a config.json, which may be large to hash."""
+    try:
+        return config_of(folder).get("kind") == "patch"
+    except (OSError, ValueError):
+        return False
+
+
 def folder_with(wanted: bytes | None, options: DecodeOptions) -> Path:
     """Return the folder of the model that a file was made with.
 
@@ -94,7 +105,7 @@ def folder_with(wanted: bytes | None, options: DecodeOptions) -> Path:
         raise ModelNotAvailableError("the file names no model, which its codec needs: save it anew")
     seen = []
     for folder in _known_folders(options):
-        if not (folder / "config.json").is_file():
+        if not _is_model(folder):
             continue
         found = fingerprint(folder)
         if found == wanted:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -111,9 +113,11 @@ def fast_dtype(device: str) -> torch.dtype:
     Nothing entropy-coded depends on it: a file written with one decodes with the other.
     """
     if device == "cpu":
-        native = torch.cpu._is_avx512_bf16_supported()
+        # torch has no public question for it; without an answer float32 is always right
+        probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+        native = probe is not None and bool(probe())
     else:
-        native = device.startswith("cuda") and torch.cuda.is_bf16_supported()
+        native = device.startswith("cuda") and torch.cuda.get_device_capability(device) >= (8, 0)
     return torch.bfloat16 if native else torch.float32
 
 
@@ -125,8 +129,25 @@ def with_convolutions_in(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     return network
 
 
-@lru_cache(maxsize=4)
+_loading = threading.Lock()
+
+
 def load(folder: Path, device: str) -> PatchModel:
-    """Return the model of a folder, read once in a process."""
-    with torch.inference_mode(False):
+    """Return the model of a folder, read once in a process.
+
+    Raises
+    ------
+    OSError
+        If the folder holds no such model.
+    """
+    # threads that ask at the same time wait for one reading
+    with _loading, torch.inference_mode(False):
+        return _load(folder.resolve(), device)
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path, device: str) -> PatchModel:
+    try:
         return PatchModel(folder, device)
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise OSError(f"{folder} is no model of this kind ({error}): fetch it anew") from error

@@ -31,7 +31,9 @@ def pixel_weights(roi: Any, height: int, width: int) -> Tensor:
     if isinstance(roi, Image.Image):
         roi = np.array(roi.convert("L"))
     if isinstance(roi, np.ndarray):
-        roi = torch.from_numpy(np.array(roi))
+        if roi.dtype.kind not in "buif":
+            raise ValueError(f"roi is an array of numbers, not of {roi.dtype}: convert it")
+        roi = torch.from_numpy(roi.astype(np.uint8 if roi.dtype == np.uint8 else np.float32))
     if not isinstance(roi, Tensor):
         raise ValueError(f"roi is an image or an array, not {type(roi).__name__}: convert it")
     if tuple(roi.shape) != (height, width):

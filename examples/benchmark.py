@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, features
+from PIL import Image, ImageCms, features
 
 import diffc
 
@@ -112,11 +112,11 @@ def measure(
             quality.append(psnr(photo, decoded))
         os.unlink(path + ".png")
     # the first file of a process also loads torch and the model
-    decode_seconds = [found[path][2] for path in paths[1:]]
+    decode_seconds = [found[path][2] for path in paths[1:] or paths]
     return (
         f"| {label} | {statistics.mean(bpps):.4f} | {100 * min(used):.2f} % | "
         f"{statistics.mean(quality):.2f} | {min(quality):.2f} | "
-        f"{statistics.median(seconds[1:]):.2f} | {statistics.median(decode_seconds):.2f} |"
+        f"{statistics.median(seconds[1:] or seconds):.2f} | {statistics.median(decode_seconds):.2f} |"
     )
 
 
@@ -165,6 +165,69 @@ def latencies() -> list[str]:
     ]
 
 
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV")
+KEPT = {"1": "L", "L": "L", "LA": "LA", "PA": "RGBA", "RGBA": "RGBA"}
+
+
+def sizes_and_modes(photo: Image.Image, folder: Path) -> str:
+    """Save odd sizes in every mode at the default quality, open them elsewhere; say what failed."""
+    expected = {}
+    for size in ((1, 1), (3, 5), (17, 31), (511, 769)):
+        for mode in MODES:
+            small = photo.resize(size)
+            if mode == "LAB":
+                image = ImageCms.profileToProfile(
+                    small,
+                    ImageCms.createProfile("sRGB"),
+                    ImageCms.createProfile("LAB"),
+                    outputMode="LAB",
+                )
+            else:
+                image = small.convert("P").convert("PA") if mode == "PA" else small.convert(mode)
+            assert image is not None
+            path = str(folder / f"{size[0]}x{size[1]}-{mode}.diffc")
+            image.save(path)
+            expected[path] = [list(size), KEPT.get(mode, "RGB")]
+    found = decode_elsewhere(list(expected))
+    wrong = [path for path, wanted in expected.items() if list(found[path][:2]) != wanted]
+    return f"sizes and modes: {len(expected)} files, wrong: {wrong or 'none'}"
+
+
+LARGE = """
+import resource, sys, time
+from PIL import Image
+import diffc
+photo = Image.open(sys.argv[1]).convert("RGB").resize((4000, 3000), Image.Resampling.LANCZOS)
+if sys.argv[3] == "encode":
+    started = time.perf_counter()
+    diffc.save(photo, sys.argv[2], bpp=0.05)
+else:
+    del photo
+    started = time.perf_counter()
+    image = Image.open(sys.argv[2])
+    image.load()
+    assert image.size == (4000, 3000)
+seconds = time.perf_counter() - started
+print(f"{seconds:.0f} s, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.2f} GiB")
+"""
+
+
+def large(photo: Path, folder: Path) -> str:
+    """Time and peak memory of 4000x3000 at 0.05 bpp, encoded and decoded in processes of their own."""
+    out = str(folder / "large.diffc")
+    rows = [
+        subprocess.run(
+            [sys.executable, "-c", LARGE, str(photo), out, task],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+        for task in ("encode", "decode")
+    ]
+    size = os.path.getsize(out)
+    return f"4000x3000 at 0.05 bpp: {size} of 75000 bytes; encode {rows[0]}; decode {rows[1]}"
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -174,6 +237,8 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     paths = [p for p in sorted(options.folder.iterdir()) if p.suffix.lower() in (".png", ".jpg")]
+    if not paths:
+        parser.error(f"{options.folder} has no .png or .jpg photo: name another folder")
     photos = {}
     for path in paths[: options.photos]:
         with Image.open(path) as image:
@@ -189,6 +254,8 @@ def main() -> None:
     print("\n| bpp | AVIF | WebP |\n|---|---|---|")
     for bpp in BPPS:
         print(compare(photos, bpp), flush=True)
+    print("\n" + sizes_and_modes(next(iter(photos.values())), options.out), flush=True)
+    print(large(paths[0], options.out), flush=True)
     print("\n| what | time |\n|---|---|")
     print("\n".join(latencies()))
 

@@ -100,7 +100,11 @@ def as_pillow(image: Any) -> Image.Image:
     if isinstance(image, Image.Image):
         return image
     if hasattr(image, "is_floating_point"):
-        if image.dim() == 4 and image.shape[0] == 1:
+        if image.dim() == 4 and image.shape[0] != 1:
+            raise ValueError(
+                f"a file holds one picture, not {image.shape[0]}: encode each by itself"
+            )
+        if image.dim() == 4:
             image = image[0]
         with usable_threads():
             return pixels.from_tensor(image)

@@ -168,6 +168,13 @@ class RangeDecoder:
         self.take(high, 1, leading)
         return min(high << low_bits | self.decode_bits(low_bits), total - 1)
 
+    def overrun(self) -> bool:
+        """Return whether symbols are read that no encoder wrote: the data ended well before them.
+
+        A finished stream leaves out zeros at its end, and nothing else.
+        """
+        return self._offset != 0 and self._place > len(self._data) + 38
+
     def certain(self) -> bool:
         """Return whether every symbol so far is the same whatever bytes follow the given ones.
 

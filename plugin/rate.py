@@ -46,7 +46,9 @@ def take_target(options: dict[str, Any], size: tuple[int, int]) -> Target:
         return Target(None, DEFAULT_QUALITY, "")
     ((name, value),) = given.items()
     text = f"{name}={value!r}"
-    number = not isinstance(value, bool) and isinstance(value, int | float) and math.isfinite(value)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    # an int may be too large to be asked whether it is finite
+    number = number and (isinstance(value, int) or math.isfinite(value))
     if name == "quality":
         if not number or not 0 <= value <= 100:
             raise ValueError(
@@ -59,6 +61,8 @@ def take_target(options: dict[str, Any], size: tuple[int, int]) -> Target:
         return Target(int(value), DEFAULT_QUALITY, text)
     if not number or value <= 0:
         raise ValueError(f"bpp is bits per pixel, a number above 0, not {value!r}: try bpp=0.1")
+    # no ceiling above this is another ceiling, and products stay finite
+    value = min(value, 1e6)
     return Target(math.floor(value * size[0] * size[1] / 8), DEFAULT_QUALITY, text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 
 from PIL import Image
 
@@ -63,13 +64,25 @@ def decode_body(header: Header, body: Body, options: DecodeOptions) -> Image.Ima
         raise OSError(
             f"image file is truncated, and codec {header.codec!r} decodes whole files only"
         )
+    raised: list[Exception] = []
+
+    def progress(step: int, total: int) -> None:
+        try:
+            options.progress(step, total)
+        except Exception as error:
+            raised.append(error)
+            raise
+
     try:
         with usable_threads():
-            tensor = codec().decode(coded, options)
+            tensor = codec().decode(coded, replace(options, progress=progress))
     except (OSError, OptionError, MemoryError):
         raise
     # a third party's decoder may raise anything on data that it did not write
     except Exception as error:
+        # but what the caller's own function raised is the caller's, such as a way to cancel
+        if raised:
+            raise
         raise OSError(f"codec {header.codec!r} cannot decode the file: {error}") from error
     width, height = header.size
     if tuple(tensor.shape) != (3, height, width):

@@ -6,6 +6,8 @@ import io
 import itertools
 import math
 import multiprocessing
+import os
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -18,9 +20,11 @@ from PIL import Image, ImageFile
 import diffc
 from diffc.codec import Coded, DecodeOptions, Encoded, Rate
 from diffc.codecs import hadamard
+from diffc.codecs.atom_choice import by_shift, rank
 from diffc.codecs.ddcm import DdcmCodec
 from diffc.codecs.ddcm_settings import DdcmSettings
 from diffc.codecs.hadamard import BlockLayout, HadamardCodebook
+from diffc.codecs.model_folder import fingerprint
 from diffc.pixels import from_pillow, to_tensor
 
 
@@ -269,3 +273,75 @@ def test_words_are_orthogonal_and_of_signs() -> None:
     words = torch.cat([book.products(2, element[None]) for element in torch.eye(64)])
     assert torch.equal(words.abs(), torch.ones(64, 64))
     assert torch.equal(words @ words.T, 64 * torch.eye(64))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_stream_that_never_ends_is_refused_soon(model: str, seed: int) -> None:
+    """A few bytes must not keep the decoder busy: the range decoder itself would go on for ever."""
+    payload = random.Random(seed).randbytes(300)
+    # 255 coded steps of a picture of 50 blocks
+    coded = Coded(payload, b"\xff\xff\0\0", (640, 640), 1, fingerprint(Path(model)))
+    seen: list[int] = []
+    options = DecodeOptions(progress=lambda step, total: seen.append(step))
+    with pytest.raises(OSError, match=r"ends before|at most"):
+        DdcmCodec().decode(coded, options)
+    assert len(seen) <= 20
+
+
+def test_padding_counts_as_pixels(monkeypatch: pytest.MonkeyPatch, model: str) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    thin = Image.new("RGB", (1, 1000))
+    with pytest.raises(ValueError, match="padded"):
+        diffc.encode(thin, model=model)
+    coded = Coded(b"", b"\x1e\0\0\0", thin.size, 1, fingerprint(Path(model)))
+    with pytest.raises(OSError, match="padded"):
+        DdcmCodec().decode(coded, DecodeOptions())
+
+
+def test_nothing_is_spent_on_what_weighs_nothing() -> None:
+    ranking = rank(torch.zeros(3, 64), torch.zeros(3))
+    assert by_shift(ranking, 2.0).tolist() == [0, 0, 0]
+
+
+def test_two_stopping_rules_are_refused(photo: Image.Image, model: str) -> None:
+    with pytest.raises(ValueError, match="target_psnr and quality"):
+        diffc.encode(photo, target_psnr=20, quality=30, model=model)
+
+
+@pytest.mark.parametrize(
+    "options", [{"bpp": 10**400}, {"bpp": 1e308}, {"device": "meta"}, {"device": "nowhere"}]
+)
+def test_odd_options_are_value_errors(
+    photo: Image.Image, model: str, options: dict[str, object]
+) -> None:
+    with pytest.raises(ValueError, match=r"bpp|device"):
+        diffc.encode(photo, model=model, **options)
+
+
+def test_what_a_progress_function_raises_comes_through(photo: Image.Image, model: str) -> None:
+    class Cancelled(Exception):
+        pass
+
+    def cancel(step: int, total: int) -> None:
+        raise Cancelled
+
+    data = diffc.encode(photo, quality=10, model=model)
+    with pytest.raises(Cancelled):
+        diffc.decode(data, progress=cancel)
+    with pytest.raises(Cancelled):
+        diffc.encode(photo, quality=10, model=model, progress=cancel)
+
+
+def test_a_folder_that_is_no_model_is_a_file_error(
+    photo: Image.Image, model: str, tmp_path: Path
+) -> None:
+    for name, text in (("keys", "{}"), ("json", "{"), ("kind", '{"kind": "patch"}')):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.json").write_text(text)
+        with pytest.raises(OSError, match=r"no model|config\.json"):
+            diffc.encode(photo, model=folder)
+    data = diffc.encode(photo, quality=10, model=model)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DIFFC_MODELS", os.pathsep.join([str(tmp_path), model]))
+        assert diffc.decode(data).size == photo.size

@@ -57,6 +57,13 @@ def test_names_of_no_model_are_refused(photo: Image.Image, name: str) -> None:
         diffc.encode(photo, model=name)
 
 
+def test_without_an_answer_about_the_processor_float32_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
+    assert fast_dtype("cpu") is torch.float32
+
+
 def test_a_file_without_fingerprint_is_refused() -> None:
     with pytest.raises(OSError, match="names no model"):
         model_folder.folder_with(None, DecodeOptions())
