@@ -187,8 +187,9 @@ def too_large(width: int, height: int) -> bool:
     return limit is not None and padded > 2 * limit
 
 
-# denoising evaluations after the coded steps, when the caller does not say
-DEFAULT_TAIL = 1
+# denoising evaluations after the coded steps, when the caller does not say: on photos that nothing
+# was trained on, 2 came closest to the original by VGG features at 0.05 and 0.1 bpp, 0.3 dB below 1
+DEFAULT_TAIL = 2
 
 
 def finish(model: PatchModel, x: Tensor, time: int, steps: int) -> tuple[Tensor, int]:
@@ -211,7 +212,12 @@ def _walk_to_psnr(
     height, width = image.shape[1:]
 
     def reached(x0hat: Tensor, time: int) -> bool:
-        made = model.synthesise(x0hat, time)[0, :, :height, :width].cpu()
+        # the transform keeps lengths, and pixels are in [-1, 1]: a cheap estimate to begin with
+        guess = float((walk.target - x0hat).square().sum()) / (4 * 3 * height * width)
+        if -10 * math.log10(max(guess, 1e-12)) < psnr - 2:
+            return False
+        final, last = finish(model, walk.trail.x, time, DEFAULT_TAIL)
+        made = model.synthesise(final, last)[0, :, :height, :width].cpu()
         # the file is opened as 8 bits; a sum of integers is the same on any number of threads
         difference = made.mul(255).round().int() - image.mul(255).round().int()
         error = int(difference.square().sum(dtype=torch.int64)) / difference.numel()
