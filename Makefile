@@ -8,7 +8,7 @@ PIP := -m pip install --quiet --disable-pip-version-check --constraint constrain
 
 # environments are built from one tree, one after the other
 .NOTPARALLEL:
-.PHONY: comparison demo test lint types test-core test-full fuzz train benchmark clean
+.PHONY: comparison demo test lint types test-core test-full test-pillows fuzz train benchmark clean
 
 demo: $(DEMO)/ready
 	$(DEMO)/bin/python examples/demo.py --out out/demo
@@ -28,6 +28,15 @@ test-core: $(CORE)/ready
 
 test-full: $(FULL)/ready
 	$(FULL)/bin/python -m pytest --quiet
+
+# the Pillow adapter on every minor release since the oldest one supported
+PILLOWS ?= 11.3.0 12.0.0 12.1.1 12.2.0 12.3.0 13.0.0
+test-pillows: $(CORE)/ready
+	for version in $(PILLOWS); do \
+	  $(CORE)/bin/python $(PIP) pillow==$$version && \
+	  $(CORE)/bin/python -m pytest --quiet tests/test_pillow_*.py tests/test_pixels.py \
+	    tests/test_metadata.py tests/test_damage.py tests/test_frozen.py || exit 1; \
+	done
 
 FUZZ ?= 2000000
 fuzz: $(FULL)/ready
