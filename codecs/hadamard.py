@@ -14,7 +14,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from diffc.noise import Purpose, random_signs
+from diffc.noise import Purpose, random_signs, random_words
 
 # how many elements of atoms are made at a time: bounds the decoder's memory to some 50 MB
 _TILE = 1 << 22
@@ -69,11 +69,13 @@ class BlockLayout:
         padded = latent.new_zeros(deep * self.depth, high * self.side, wide * self.side)
         padded[: self.channels, : self.height, : self.width] = latent
         axes = padded.reshape(deep, self.depth, high, self.side, wide, self.side)
-        return axes.permute(0, 2, 4, 1, 3, 5).reshape(self.count, self.length)
+        blocks = axes.permute(0, 2, 4, 1, 3, 5).reshape(self.count, self.length)
+        return blocks[:, _order(self.length).to(latent.device)]
 
     def join(self, blocks: Tensor) -> Tensor:
         """Put blocks (count, length) together again to a latent (channels, height, width)."""
         deep, high, wide = self.grid
+        blocks = blocks[:, _order(self.length).argsort().to(blocks.device)]
         axes = blocks.reshape(deep, high, wide, self.depth, self.side, self.side)
         joined = axes.permute(0, 3, 1, 4, 2, 5)
         joined = joined.reshape(deep * self.depth, high * self.side, wide * self.side)
@@ -163,6 +165,18 @@ def _transform(blocks: Tensor) -> Tensor:
     square = blocks.reshape(-1, left, right)
     small, large = _matrix(left).to(blocks.device), _matrix(right).to(blocks.device)
     return (small @ square @ large).reshape(-1, length)
+
+
+@lru_cache(maxsize=16)
+def _order(length: int) -> Tensor:
+    """Return the fixed permutation of a block's elements, int64.
+
+    Without it, words that differ in one bit of their index are the same on a block that the
+    latent fills by half, and the sum of both would be noise of twice the variance.
+    """
+    indices = torch.tensor([length])
+    with torch.inference_mode(False):
+        return random_words(0, Purpose.ORDER, 0, indices, length, "cpu")[0].argsort(stable=True)
 
 
 @lru_cache(maxsize=16)

@@ -53,7 +53,8 @@ def pixel_weights(roi: Any, height: int, width: int) -> Tensor:
 def position_weights(roi: Any, pixels: torch.Size, positions: torch.Size) -> Tensor:
     """Average weights over the latent's positions, (1, 1, rows, columns).
 
-    Positions that no pixel of the picture falls on weigh nothing: no bytes go into padding.
+    Positions that no pixel falls on weigh as much as their neighbours.  Bytes for padding look like
+    a waste, but what is left there without bytes spreads into the border.
 
     Parameters
     ----------
@@ -64,8 +65,6 @@ def position_weights(roi: Any, pixels: torch.Size, positions: torch.Size) -> Ten
     """
     height, width = pixels
     weights = torch.ones(height, width) if roi is None else pixel_weights(roi, height, width)
-    rows, columns = -(-height // PATCH), -(-width // PATCH)
     mean = F.avg_pool2d(weights[None, None], PATCH, ceil_mode=True, count_include_pad=False)
-    result = torch.zeros(1, 1, *positions)
-    result[:, :, :rows, :columns] = mean
-    return result
+    below, right = positions[0] - mean.shape[2], positions[1] - mean.shape[3]
+    return F.pad(mean, (0, right, 0, below), mode="replicate")

@@ -37,6 +37,7 @@ class Purpose(IntEnum):
     SIGNS = 1
     GAUSSIAN_ATOM = 2
     FILL = 3
+    ORDER = 4
 
 
 def random_words(

@@ -20,7 +20,7 @@ from PIL import Image, ImageFile
 import diffc
 from diffc.codec import Coded, DecodeOptions, Encoded, Rate
 from diffc.codecs import hadamard
-from diffc.codecs.atom_choice import by_shift, rank
+from diffc.codecs.atom_choice import by_shift, rank, take
 from diffc.codecs.ddcm import DdcmCodec
 from diffc.codecs.ddcm_settings import DdcmSettings
 from diffc.codecs.hadamard import BlockLayout, HadamardCodebook
@@ -248,6 +248,20 @@ def test_blocks_split_and_join(shape: tuple[int, int, int]) -> None:
     assert layout.length <= 4096
     assert torch.equal(layout.join(blocks), latent)
     assert torch.equal(blocks.square().sum().round(), latent.square().sum().round())
+
+
+@pytest.mark.parametrize("shape", [(32, 4, 8), (32, 8, 6), (20, 8, 8), (48, 18, 8)])
+def test_noise_has_unit_variance_where_the_latent_ends_inside_a_block(
+    shape: tuple[int, int, int],
+) -> None:
+    layout = BlockLayout(*shape)
+    book = HadamardCodebook(layout, 0, "cpu")
+    generator = torch.Generator().manual_seed(1)
+    residual = layout.split(torch.randn(shape, generator=generator))
+    ranking = rank(book.products(0, residual), residual.square().sum(1))
+    atoms = take(ranking, torch.full((layout.count,), 12))
+    noise = layout.join(book.noise(0, atoms))
+    assert 0.7 < float(noise[:, -2:].square().mean()) < 1.4
 
 
 def test_products_are_those_of_the_words_made() -> None:

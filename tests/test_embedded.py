@@ -35,6 +35,7 @@ def test_weights_are_finite_halves() -> None:
 
 def test_the_model_card_says_what_it_must() -> None:
     card = (FOLDER / "MODEL_CARD.md").read_text()
+    assert "@" not in card  # nothing left to be filled in
     for heading in ("Data", "Training", "Quality", "Known failures", "Licence"):
         assert f"## {heading}" in card
     assert model_folder.fingerprint(FOLDER).hex() in card

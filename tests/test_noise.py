@@ -26,6 +26,7 @@ def test_the_purposes_are_frozen() -> None:
         ("SIGNS", 1),
         ("GAUSSIAN_ATOM", 2),
         ("FILL", 3),
+        ("ORDER", 4),
     ]
 
 
