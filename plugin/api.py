@@ -102,7 +102,7 @@ def as_pillow(image: Any) -> Image.Image:
     if hasattr(image, "is_floating_point"):
         if image.dim() == 4 and image.shape[0] != 1:
             raise ValueError(
-                f"a file holds one picture, not {image.shape[0]}: encode each by itself"
+                f"a tensor has the shape of one picture, not of {image.shape[0]}: encode each by itself"
             )
         if image.dim() == 4:
             image = image[0]
