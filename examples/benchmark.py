@@ -243,6 +243,8 @@ def main() -> None:
     for path in paths[: options.photos]:
         with Image.open(path) as image:
             photos[path.stem] = image.convert("RGB")
+        # pixels are compared, so they must not be converted to another colour space
+        photos[path.stem].info.pop("icc_profile", None)
     diffc.encode(next(iter(photos.values())), quality=0)  # load torch and the model
     print(f"{len(photos)} photos, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     print("| target | bpp | least used | PSNR, mean | PSNR, worst | encode s | decode s |")

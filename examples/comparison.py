@@ -31,6 +31,8 @@ def main() -> None:
     for name, box in PHOTOS.items():
         with Image.open(str(files("skimage").joinpath("data", name))) as image:
             photo = image.convert("RGB")
+        # pixels are compared, so they must not be converted to another colour space
+        photo.info.pop("icc_profile", None)
         pixels = photo.width * photo.height
         rows.append([labelled(photo.crop(box), f"original, {photo.width}x{photo.height} (part)")])
         columns: dict[str, list[Image.Image]] = {"diffc": [], "AVIF": [], "WEBP": []}

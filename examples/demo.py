@@ -55,6 +55,8 @@ def main() -> None:
     for name in PHOTOS:
         with Image.open(str(files("skimage").joinpath("data", name))) as image:
             photos[name] = image.convert("RGB")
+        # pixels are compared, so they must not be converted to another colour space
+        photos[name].info.pop("icc_profile", None)
     encoding: dict[str, float] = {}
     for name, photo in photos.items():
         for rate in RATES:
