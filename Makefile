@@ -4,7 +4,10 @@ FULL := .venv
 CORE := .venv-core
 DEMO := .venv-demo
 SOURCES := $(shell find plugin codecs adapters -type f -not -path "*/__pycache__/*")
-PIP := -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+PIP := -m pip install --quiet --disable-pip-version-check
+# torch for the CPU is small; beside torchvision, which the measures of `bench` need, it has to be
+# the build that the package index has
+CPU := --constraint constraints.txt
 
 # environments are built from one tree, one after the other
 .NOTPARALLEL:
@@ -51,7 +54,8 @@ RUN ?= runs/$(PRESET)
 train: $(FULL)/ready
 	$(FULL)/bin/python -m diffc.codecs.training $(RUN) --photos $(PHOTOS) \
 	  --preset $(PRESET) --device $(DEVICE) --minutes $(MINUTES) \
-	  --perceptual-weights $(PERCEPTUAL) --model codecs/weights/tiny
+	  --perceptual-weights $(PERCEPTUAL) --model codecs/weights/tiny \
+	  --relay-model codecs/weights/relay-tiny
 
 # the README's picture
 comparison: $(DEMO)/ready
@@ -69,15 +73,15 @@ $(FULL)/ready: pyproject.toml setup.cfg constraints.txt $(SOURCES)
 
 $(CORE)/ready: pyproject.toml setup.cfg constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(CORE)
-	$(CORE)/bin/python $(PIP) "setuptools>=77" wheel pytest hypothesis
+	$(CORE)/bin/python $(PIP) $(CPU) "setuptools>=77" wheel pytest hypothesis
 	rm -rf build/lib build/bdist.*
-	$(CORE)/bin/python $(PIP) .
+	$(CORE)/bin/python $(PIP) $(CPU) .
 	touch $@
 
 $(DEMO)/ready: pyproject.toml setup.cfg constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(DEMO)
 	rm -rf build/lib build/bdist.*
-	$(DEMO)/bin/python $(PIP) ".[demo]"
+	$(DEMO)/bin/python $(PIP) $(CPU) ".[demo]"
 	touch $@
 
 clean:

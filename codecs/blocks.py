@@ -71,13 +71,17 @@ class ModulatedBlock(nn.Module):
         return result
 
 
-def modulated_blocks(count: int, width: int, embedding: int) -> nn.ModuleList:
+def modulated_blocks(
+    count: int, width: int, embedding: int, *, expansion: int = 3
+) -> nn.ModuleList:
     """Return ``count`` modulated blocks of one width."""
-    return nn.ModuleList(ModulatedBlock(width, embedding) for _ in range(count))
+    return nn.ModuleList(
+        ModulatedBlock(width, embedding, expansion=expansion) for _ in range(count)
+    )
 
 
 def placed(module: Placed, device: str) -> Placed:
     """Move a module to a device, its weights laid out for channels-last features."""
     module.to(device)
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    module.to(memory_format=torch.channels_last)
     return module

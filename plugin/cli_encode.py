@@ -61,15 +61,13 @@ def add_to(commands: Any) -> None:
 
 
 def _key_and_value(text: str) -> tuple[str, Any]:
-    key, equals, value = text.partition("=")
-    if not (key and equals):
-        raise argparse.ArgumentTypeError(f"an option is KEY=VALUE, not {text!r}")
-    import json
+    # JSON is imported when there is something to read
+    from diffc.key_value import key_and_value
 
     try:
-        return key.replace("-", "_"), json.loads(value)
-    except ValueError:
-        return key.replace("-", "_"), value
+        return key_and_value(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _run(args: argparse.Namespace) -> int:

@@ -1,0 +1,1 @@
+"""Rate, quality, speed and memory of codecs, measured on real files."""

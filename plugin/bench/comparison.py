@@ -1,0 +1,236 @@
+"""Every codec on one photo at one byte budget: rows, a contact sheet and a page."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from diffc.bench.contact_sheet import Entry, write_sheet
+from diffc.bench.contenders import contender
+from diffc.bench.measures import MEASURES
+from diffc.bench.pictures import read_rgb
+from diffc.bench.places import RUN
+from diffc.bench.report import PAGE, write_report
+from diffc.bench.rows import Row, RowStore
+from diffc.bench.runner import Complain, Progress, prepare, run
+from diffc.cli_items import reason_of
+
+DEFAULT_BPP = 0.05
+SHEET = "sheet.png"
+_OTHERS = ("avif-ds", "avif", "webp", "jxl", "heic")
+# the first that a row has stands beside the crops
+_PERCEPTUAL = ("vgg", "dists", "lpips", "haarpsi", "gmsd", "psnr")
+_MADE = ("rows.jsonl", "rows.csv", "speed.jsonl", "summary.json", PAGE, SHEET)
+_MADE_FOLDERS = ("originals", "pictures", "files", "features", "plots")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What came out.
+
+    Parameters
+    ----------
+    photo : Path
+        The file.
+    limit : int
+        Most bytes that were asked for.
+    rows : list of Row
+        One for each codec, in the order asked.
+    labels : dict
+        What a codec is called, by spec.
+    sheet, page : Path
+        The contact sheet and the HTML page.
+    """
+
+    photo: Path
+    limit: int
+    rows: list[Row]
+    labels: dict[str, str]
+    sheet: Path
+    page: Path
+
+    def label(self, row: Row) -> str:
+        """Return what the codec of a row is called."""
+        return self.labels.get(row.codec, row.codec)
+
+
+def default_codecs(complain: Complain = print) -> list[str]:
+    """Return diffc's codecs that can be loaded, the default first, and others that are here.
+
+    Parameters
+    ----------
+    complain : callable
+        Told in one line of every codec of diffc's registry that cannot be loaded.
+    """
+    from diffc.registry import DEFAULT_CODEC, codecs_available
+
+    found = []
+    ours = sorted(codecs_available(), key=lambda name: (name != DEFAULT_CODEC, name))
+    for spec in [*ours, *_OTHERS]:
+        try:
+            # nothing is measured: any distance will do
+            contender(spec, lambda original, decoded: 0.0, None)
+        except ValueError as error:
+            if spec in ours:
+                complain(f"diffc: {reason_of(error)}")
+        else:
+            found.append(spec)
+    return found
+
+
+def compare(
+    photo: Path,
+    out: Path,
+    *,
+    codecs: Sequence[str],
+    bpp: float | None = None,
+    target_size: int | None = None,
+    perceptual_weights: Path | None = None,
+    device: str | None = None,
+    anew: bool = False,
+    progress: Progress = lambda name, done, total: None,
+    complain: Complain = print,
+) -> Comparison:
+    """Code a photo with every codec, and write what there is to see.
+
+    A folder of an earlier comparison of the same photo is added to: what it has is not made again.
+
+    Parameters
+    ----------
+    photo : Path
+        Of any format that Pillow reads.
+    out : Path
+        Folder for everything; it may be that of an earlier comparison, but no other with files.
+    codecs : sequence of str
+        Specs, see `diffc.bench.contenders.contender`.
+    bpp : float, optional
+        Most bits per pixel of each file; 0.05 if ``target_size`` is not given, either.
+    target_size : int, optional
+        Most bytes of each file.
+    perceptual_weights, device
+        See `diffc.bench.runner.prepare`.
+    anew : bool
+        Remove what an earlier comparison has made.
+    progress, complain : callable
+        See `diffc.bench.runner.run`.
+
+    Raises
+    ------
+    ValueError, OSError
+        If nothing can be done as asked.
+    """
+    size = _size_of(photo)
+    target = _target(size, bpp, target_size)
+    if anew:
+        _clear(out)
+    prepared = prepare(
+        [photo],
+        codecs,
+        [target],
+        out,
+        perceptual_weights=perceptual_weights,
+        device=device,
+        complain=complain,
+    )
+    run(prepared, progress=progress, complain=complain)
+    name = prepared.sources[0].name
+    made = {row.key: row for row in RowStore(out).rows()}
+    rows = [made[name, codec, target] for codec in codecs]
+    found = Comparison(
+        photo=photo,
+        limit=math.floor(target * math.prod(size) / 8),
+        rows=rows,
+        labels=prepared.whole.labels,
+        sheet=out / SHEET,
+        page=out / PAGE,
+    )
+    _write_sheet(found, prepared.places.original(name))
+    write_report(out, title=f"{photo.name} at equal bytes", first_target=target)
+    return found
+
+
+def _size_of(photo: Path) -> tuple[int, int]:
+    try:
+        return read_rgb(photo).size
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{photo}: {reason_of(error)}") from error
+
+
+def _target(size: tuple[int, int], bpp: float | None, target_size: int | None) -> float:
+    """Return the target in bits per pixel."""
+    if target_size is None:
+        return DEFAULT_BPP if bpp is None else bpp
+    if bpp is not None:
+        raise ValueError("bpp and target_size are two targets: give one of them")
+    if target_size < 1:
+        raise ValueError(f"a target size is 1 byte or more, not {target_size}: try 2000")
+    pixels = math.prod(size)
+    target = 8 * target_size / pixels
+    # the bytes come back from it, rounded down
+    while math.floor(target * pixels / 8) < target_size:
+        target = math.nextafter(target, math.inf)
+    return target
+
+
+def _clear(out: Path) -> None:
+    """Remove what a run has made.
+
+    Raises
+    ------
+    ValueError
+        If there is anything else: nothing is removed.
+    """
+    if not (out / RUN).is_file():
+        return
+    for path in sorted(out.iterdir()):
+        torn = path.name.startswith(".") and path.suffix == ".part"
+        if path.name not in (*_MADE_FOLDERS, *_MADE, RUN) and not torn:
+            raise ValueError(
+                f"{out} holds {path.name}, which no comparison has made: move it away, or name "
+                "another folder with --out"
+            )
+    for path in out.iterdir():
+        # the file that says what the folder is goes last
+        if path.name != RUN:
+            _remove(path)
+    (out / RUN).unlink()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _write_sheet(found: Comparison, original: Path) -> None:
+    whole = _picture(original)
+    raw = f"{3 * whole.width * whole.height} bytes raw"
+    entries = [Entry("Original", [f"{whole.width}x{whole.height}", raw], whole)]
+    for row in found.rows:
+        picture = _picture(found.sheet.parent / row.picture) if row.picture else None
+        entries.append(Entry(found.label(row), _lines(row), picture))
+    write_sheet(found.sheet, whole, entries)
+
+
+def _picture(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB")
+
+
+def _lines(row: Row) -> list[str]:
+    if row.error is not None:
+        return [f"failed: {row.error}"]
+    lines = [f"{row.bytes} bytes", f"{row.bpp:.4f} bpp"]
+    if not row.reached:
+        lines.append("over: its smallest file")
+    measure = next((MEASURES[name] for name in _PERCEPTUAL if name in row.measures), None)
+    if measure is not None:
+        value = f"{row.measures[measure.name]:.{measure.decimals}f}"
+        lines.append(f"{measure.label} {value} {measure.unit}".rstrip())
+    return lines

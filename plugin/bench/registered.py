@@ -1,0 +1,119 @@
+"""Codecs of diffc's registry under test, third parties' included, with options."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from diffc.bench.contender import Attempt
+from diffc.bench.specs import label_of
+from diffc.codec import DecodeOptions
+from diffc.errors import CodecNotAvailableError, RateError
+
+_DECODE = "decode."
+# what else there is holds for a whole process, not for a codec under test
+_DECODE_OPTIONS = tuple(
+    each.name for each in fields(DecodeOptions) if each.name not in ("allow_download", "progress")
+)
+# stands for a model's fingerprint where only its length counts
+_ANY_FINGERPRINT = bytes(4)
+
+
+class RegisteredContender:
+    """A codec by its name in the registry.
+
+    An option is the encoder's; those of `diffc.decoding` are written ``decode.steps=4``.  ``device``
+    holds for both, and so does a ``model`` that is a folder.
+
+    Parameters
+    ----------
+    spec : str
+        As asked.
+    name : str
+        The codec's.
+    options : dict
+        Those of the spec.
+    device : str, optional
+        Where networks run, unless an option says so.
+
+    Raises
+    ------
+    ValueError
+        If the codec cannot be imported, or an option is unknown or wrong.
+    """
+
+    extension = ".diffc"
+
+    def __init__(self, spec: str, name: str, options: dict[str, Any], device: str | None) -> None:
+        from diffc.context import with_changes
+        from diffc.options import take_settings
+        from diffc.registry import load_codec
+
+        self.spec = spec
+        self.label = label_of(spec)
+        try:
+            self._codec = load_codec(name)
+        except CodecNotAvailableError as error:
+            raise ValueError(str(error)) from error
+        self._options = {k: v for k, v in options.items() if not k.startswith(_DECODE)}
+        decode = {k[len(_DECODE) :]: v for k, v in options.items() if k.startswith(_DECODE)}
+        for key in decode:
+            if key not in _DECODE_OPTIONS:
+                raise ValueError(
+                    f"{_DECODE}{key} is no option of decoding: there are "
+                    f"{', '.join(_DECODE + each for each in _DECODE_OPTIONS)}"
+                )
+        settings = {each.name for each in fields(self._codec.settings_type)}
+        if device is not None and "device" in settings:
+            self._options.setdefault("device", device)
+        shared = {"device": self._options.get("device", device)}
+        model = self._options.get("model")
+        if isinstance(model, str) and Path(model).is_dir():
+            shared["model"] = model
+        self._decode_options: dict[str, Any] = shared | decode
+        take_settings(dict(self._options), self._codec, strict=True)
+        with_changes(**self._decode_options)
+
+    def encode(self, image: Image.Image, limit: int) -> Attempt:
+        """Return the file for a limit, or for the nearest that the codec can reach."""
+        asked = max(limit, 1)
+        try:
+            return Attempt(self._coded(image, asked), f"target_size={asked}")
+        except ValueError as error:
+            if not isinstance(error.__cause__, RateError):
+                raise
+            nearest = self._nearest(image, asked, error.__cause__)
+        return Attempt(self._coded(image, nearest), f"target_size={nearest}")
+
+    def _coded(self, image: Image.Image, target_size: int) -> bytes:
+        from diffc.encoding import encode_image
+
+        options = self._options | {"backend": self._codec.name, "target_size": target_size}
+        return encode_image(image, options, strict=True)
+
+    def _nearest(self, image: Image.Image, asked: int, error: RateError) -> int:
+        """Return the bytes of a file that a codec can make, from those of its payload."""
+        from diffc.envelope import Envelope
+
+        caption = self._options.get("caption")
+        envelope = Envelope(
+            codec=self._codec.name,
+            bitstream_version=self._codec.bitstream_version,
+            mode="RGB",
+            size=image.size,
+            fingerprint=_ANY_FINGERPRINT,
+            metadata={"caption": caption.encode()} if isinstance(caption, str) else {},
+        )
+        lowest = error.lowest + envelope.overhead(error.lowest)
+        highest = error.highest + envelope.overhead(error.highest)
+        return lowest if asked < lowest else highest
+
+    def decode(self, data: bytes, size: tuple[int, int] | None = None) -> Image.Image:
+        """Return the RGB picture of a file, which says its size itself."""
+        from diffc.api import decode
+
+        picture: Image.Image = decode(data, to="pil", **self._decode_options)
+        return picture.convert("RGB")

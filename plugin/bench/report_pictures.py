@@ -1,0 +1,100 @@
+"""Which pictures a page carries, and how they get into it: lossless, and under a limit."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+Paths = Sequence[Path]
+
+
+@dataclass
+class Embedded:
+    """Pictures as base64 of lossless WebP, and where each file of the run went.
+
+    Parameters
+    ----------
+    texts : list of str
+        The pictures.
+    places : dict
+        Index into ``texts`` by path of the file.
+    images : list of str
+        Names of the images that have all their pictures here, in the order of the run.
+    """
+
+    texts: list[str] = field(default_factory=list)
+    places: dict[Path, int] = field(default_factory=dict)
+    images: list[str] = field(default_factory=list)
+
+    @property
+    def size(self) -> int:
+        """Characters of all pictures."""
+        return sum(map(len, self.texts))
+
+
+def embed(
+    pictures: dict[str, Paths],
+    limit: int,
+    progress: Callable[[int, int], None] = lambda step, total: None,
+) -> Embedded:
+    """Encode the pictures of as many images as fit, taken evenly from the list.
+
+    The images are tried in the order of `spread`; the first whose pictures do not fit ends it, so
+    that which images are there depends on nothing but the run.  The first image is always there.
+
+    Parameters
+    ----------
+    pictures : dict
+        Files of an image's pictures by its name; a file may come several times.
+    limit : int
+        Most characters of all pictures, unless those of the first image are more.
+    progress : callable
+        Called with the number of images that are done, and of all.
+
+    Raises
+    ------
+    OSError
+        If a picture cannot be read.
+    """
+    names = list(pictures)
+    found = Embedded()
+    for step, place in enumerate(spread(len(names))):
+        name = names[place]
+        texts: dict[Path, str] = {}
+        room = limit - found.size
+        for path in dict.fromkeys(pictures[name]):
+            texts[path] = _encoded(path)
+            if found.images and sum(map(len, texts.values())) > room:
+                break
+        else:
+            for path, text in texts.items():
+                found.places[path] = len(found.texts)
+                found.texts.append(text)
+            found.images.append(name)
+            progress(step + 1, len(names))
+            continue
+        break
+    found.images.sort(key=names.index)
+    return found
+
+
+def spread(count: int) -> Iterable[int]:
+    """Return 0 to ``count`` - 1 in an order whose every beginning is spread over the whole.
+
+    The first, then the middle, then the quarters and so on: the van der Corput sequence.
+    """
+    bits = max(count - 1, 0).bit_length()
+    reversed_ = (int(f"{number:0{bits}b}"[::-1], 2) if bits else 0 for number in range(1 << bits))
+    return [place for place in reversed_ if place < count]
+
+
+def _encoded(path: Path) -> str:
+    out = io.BytesIO()
+    with Image.open(path) as picture:
+        picture.convert("RGB").save(out, "WEBP", lossless=True, method=4, quality=50)
+    return base64.b64encode(out.getvalue()).decode()

@@ -1,0 +1,133 @@
+"""Folders of a run made up for tests: drawn pictures, and figures that mean nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from conftest import draw_photo
+from PIL import Image, ImageDraw, ImageFilter
+
+from diffc.bench.pictures import sha256_of, write_png
+from diffc.bench.places import SPEED, SUMMARY, Places
+from diffc.bench.rows import Row, RowStore
+from diffc.bench.run_file import RunFile, open_run
+
+CODECS = ("ddcm:steps=2", "avif", "avif-ds", "webp")
+TARGETS = (0.5, 1.0)
+# where every picture of a codec has a square of one colour, by which a test knows it
+SQUARE = (8, 8, 24, 24)
+COLOURS = ((220, 30, 30), (30, 160, 30), (30, 30, 220), (200, 180, 20))
+
+
+def picture_of(original: Image.Image, codec: int, target: int) -> Image.Image:
+    """Return what a codec might make of a picture; its square tells the codec."""
+    picture = original.filter(ImageFilter.BoxBlur(4 - 2 * target))
+    ImageDraw.Draw(picture).rectangle(SQUARE, fill=COLOURS[codec % len(COLOURS)])
+    return picture
+
+
+def make_run(
+    folder: Path,
+    *,
+    images: tuple[str, ...] = ("first", "second"),
+    codecs: tuple[str, ...] = CODECS,
+    targets: tuple[float, ...] = TARGETS,
+    fails: tuple[str, str, float] | None = None,
+    error: str = "the codec has no mind to",
+) -> Path:
+    """Write a run's folder and return it.
+
+    The last codec does not reach the first target; the row ``fails`` (image, codec, target)
+    carries the error.
+    """
+    originals = {}
+    for number, name in enumerate(images):
+        width, height = (96, 64) if number % 2 == 0 else (64, 80)
+        originals[name] = draw_photo().resize((width, height)).rotate(7 * number)
+    asked = RunFile(
+        diffc="0.0.test",
+        images=[
+            {"name": name, "width": each.width, "height": each.height, "sha256": sha256_of(each)}
+            for name, each in originals.items()
+        ],
+        codecs=list(codecs),
+        labels={},
+        targets=list(targets),
+        perceptual_weights=None,
+        distance="gmsd",
+        measures=["psnr", "ms_ssim", "gmsd"],
+        missing={"lpips": "its package is not there"},
+        machine={"processor": "Slide rule", "cores": "2"},
+    )
+    open_run(folder, asked)
+    store, places = RowStore(folder), Places(folder)
+    for name, original in originals.items():
+        write_png(places.original(name), original)
+        for codec_number, codec in enumerate(codecs):
+            for target_number, target in enumerate(targets):
+                facts = (name, original.width, original.height, codec, target)
+                if (name, codec, target) == fails:
+                    store.append(Row(*facts, error=error))
+                    continue
+                path = places.picture(codec, target, name)
+                write_png(path, picture_of(original, codec_number, target_number))
+                store.append(_row(facts, path.relative_to(folder), codec_number, len(codecs)))
+    _write_summary(folder, codecs, targets)
+    return folder
+
+
+def _row(facts: tuple[str, int, int, str, float], path: Path, codec: int, codecs: int) -> Row:
+    _, width, height, _, target = facts
+    reached = codec < codecs - 1 or codecs == 1 or target > TARGETS[0]
+    bytes_ = int(width * height * target / 8 * (1 if reached else 1.5)) - codec
+    return Row(
+        *facts,
+        reached=reached,
+        bytes=bytes_,
+        bpp=8 * bytes_ / (width * height),
+        setting=f"quality={10 + codec}",
+        measures={
+            "psnr": 20 + 5 * target + codec,
+            "ms_ssim": 0.8 + 0.1 * target + 0.01 * codec,
+            "gmsd": 0.2 - 0.1 * target - 0.005 * codec,
+        },
+        picture=path.as_posix(),
+    )
+
+
+def _write_summary(folder: Path, codecs: tuple[str, ...], targets: tuple[float, ...]) -> None:
+    """Write what else a folder may hold, in the words of `diffc.bench.summary` and ``speed``."""
+    anchor = codecs[-1]
+    rates = {codec: {"psnr": -12.5, "ms_ssim": 7.0, "gmsd": None} for codec in codecs[:-1]}
+    summary = {
+        "anchor": anchor,
+        "images": 2,
+        "cells": [
+            {"codec": codec, "target_bpp": target, "patch_distance": 0.01 * (1 + number)}
+            for number, codec in enumerate(codecs)
+            for target in targets
+        ],
+        "bd_rate": rates,
+        "bd_notes": {codec: {"gmsd": "the curves share no quality"} for codec in rates},
+        "bd_points": {},
+    }
+    (folder / SUMMARY).write_text(json.dumps(summary))
+    line = {
+        "codec": codecs[0],
+        "target_bpp": targets[0],
+        "device": "cpu",
+        "image": "first",
+        "width": 96,
+        "height": 64,
+        "encode_first_seconds": 1.5,
+        "encode_seconds": 0.25,
+        "decode_first_seconds": 1.25,
+        "decode_seconds": 12.5,
+        "resident_before_bytes": None,
+        "encode_peak_bytes": 3 * 2**20,
+        "decode_peak_bytes": 4 * 2**20,
+        "encode_peak_device_bytes": None,
+        "decode_peak_device_bytes": None,
+    }
+    (folder / SPEED).write_text(json.dumps(line) + "\n")
