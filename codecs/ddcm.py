@@ -14,7 +14,6 @@ from typing import ClassVar
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.nn import functional as F
 
 from diffc.codec import (
     Capabilities,
@@ -40,7 +39,8 @@ from diffc.codecs.ddcm_encoder import (
 from diffc.codecs.ddcm_settings import DdcmSettings
 from diffc.codecs.devices import device_of
 from diffc.codecs.hadamard import BlockLayout, HadamardCodebook
-from diffc.codecs.patch_model import PatchModel
+from diffc.codecs.patch_model import KIND, PatchModel
+from diffc.codecs.picture_tensors import padded
 from diffc.codecs.roi import position_weights
 from diffc.codecs.walk import advance, ancestral, deterministic, times
 from diffc.errors import RateError
@@ -60,7 +60,7 @@ class DdcmCodec(Codec):
     name: ClassVar[str] = "ddcm"
     bitstream_version: ClassVar[int] = 1
     description: ClassVar[str] = "denoising diffusion codebook models, Turbo form"
-    models: ClassVar[tuple[str, ...]] = model_folder.EMBEDDED
+    models: ClassVar[tuple[str, ...]] = tuple(model_folder.EMBEDDED[KIND])
     weights_licence: ClassVar[str | None] = "MIT"
     capabilities: ClassVar[Capabilities] = Capabilities(
         continuous_rate=True, progressive=True, region_of_interest=True
@@ -81,8 +81,8 @@ class DdcmCodec(Codec):
             raise ValueError(_TOO_LARGE.format("the picture", image.shape[2], image.shape[1]))
         if settings.target_psnr is not None and rate.asked and rate.room is None:
             raise ValueError("target_psnr and quality both say where to stop: drop one of them")
-        model = patch_model.load(model_folder.folder_of(settings.model), device)
-        pixels = _padded(image, model.multiple).to(device)
+        model = patch_model.load(model_folder.folder_of(settings.model, KIND), device)
+        pixels = padded(image[None], model.multiple).to(device)
         target = model.analyse(pixels)
         weights = position_weights(settings.roi, image.shape[1:], target.shape[2:])
         grid = grid_of(model.denoiser, settings.steps)
@@ -135,7 +135,7 @@ class DdcmCodec(Codec):
         if too_large(width, height):
             raise OSError(_TOO_LARGE.format("the file's picture", width, height))
         device = device_of(options.device)
-        folder = model_folder.folder_with(coded.fingerprint, options)
+        folder = model_folder.folder_with(coded.fingerprint, options, KIND)
         model = patch_model.load(folder, device)
         grid = grid_of(model.denoiser, steps)
         if coded_steps and not grid[coded_steps] <= time < grid[coded_steps - 1]:
@@ -249,9 +249,3 @@ def _unpack(parameters: bytes) -> tuple[int, int, int, int]:
     if not coded_steps <= steps or steps == 0:
         raise OSError(f"ddcm codes at most {steps} steps, not {coded_steps}: the file is damaged")
     return steps, coded_steps, time, seed
-
-
-def _padded(image: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column until both sides are multiples."""
-    height, width = image.shape[1:]
-    return F.pad(image[None], (0, -width % multiple, 0, -height % multiple), mode="replicate")

@@ -14,17 +14,25 @@ from typing import Any
 from diffc.codec import DecodeOptions
 from diffc.errors import ModelNotAvailableError, OptionError
 
-EMBEDDED = ("tiny",)
+# kind of a model, as its config.json says -> name for ``model=`` -> folder; the default is first
+EMBEDDED = {"patch": {"tiny": "tiny"}, "restoring": {"tiny": "relay-tiny"}}
 FINGERPRINT_BYTES = 4
 
 
-def embedded_folder(name: str) -> Path:
+def embedded_folder(kind: str, name: str) -> Path:
     """Return where an embedded model lies in the package."""
-    return Path(str(files("diffc.codecs").joinpath("weights", name)))
+    return Path(str(files("diffc.codecs").joinpath("weights", EMBEDDED[kind][name])))
 
 
-def folder_of(model: str | None) -> Path:
+def folder_of(model: str | None, kind: str) -> Path:
     """Return the folder of a model that the caller names: an embedded one, or a directory.
+
+    Parameters
+    ----------
+    model : str, optional
+        The name or directory; None is the default of the kind.
+    kind : str
+        What the codec can use: ``patch`` or ``restoring``.
 
     Raises
     ------
@@ -32,14 +40,14 @@ def folder_of(model: str | None) -> Path:
         If it is neither.
     """
     if model is None:
-        return embedded_folder(EMBEDDED[0])
-    if model in EMBEDDED:
-        return embedded_folder(model)
+        return embedded_folder(kind, next(iter(EMBEDDED[kind])))
+    if model in EMBEDDED[kind]:
+        return embedded_folder(kind, model)
     # longer than any path: not worth asking the file system
     folder = Path(model) if 0 < len(model) < 4096 else None
     if folder is None or not (folder / "config.json").is_file():
         raise OptionError(
-            f"model is {', '.join(EMBEDDED)} or a directory with a config.json, not "
+            f"model is {', '.join(EMBEDDED[kind])} or a directory with a config.json, not "
             f"{model[:100]!r}: name one of these"
         )
     return folder
@@ -72,11 +80,11 @@ def fingerprint(folder: Path) -> bytes:
     return hashlib.sha256(text.encode()).digest()[:FINGERPRINT_BYTES]
 
 
-def _known_folders(options: DecodeOptions) -> Iterator[Path]:
+def _known_folders(options: DecodeOptions, kind: str) -> Iterator[Path]:
     if options.model is not None:
-        yield folder_of(options.model)
-    for name in EMBEDDED:
-        yield embedded_folder(name)
+        yield folder_of(options.model, kind)
+    for name in EMBEDDED[kind]:
+        yield embedded_folder(kind, name)
     for entry in os.environ.get("DIFFC_MODELS", "").split(os.pathsep):
         if entry:
             folder = Path(entry)
@@ -85,15 +93,15 @@ def _known_folders(options: DecodeOptions) -> Iterator[Path]:
                 yield folder
 
 
-def _is_model(folder: Path) -> bool:
+def _is_model(folder: Path, kind: str) -> bool:
     """Tell a folder of ours from others with a config.json, which may be large to hash."""
     try:
-        return config_of(folder).get("kind") == "patch"
+        return config_of(folder).get("kind") == kind
     except (OSError, ValueError):
         return False
 
 
-def folder_with(wanted: bytes | None, options: DecodeOptions) -> Path:
+def folder_with(wanted: bytes | None, options: DecodeOptions, kind: str) -> Path:
     """Return the folder of the model that a file was made with.
 
     Raises
@@ -104,8 +112,8 @@ def folder_with(wanted: bytes | None, options: DecodeOptions) -> Path:
     if wanted is None:
         raise ModelNotAvailableError("the file names no model, which its codec needs: save it anew")
     seen = []
-    for folder in _known_folders(options):
-        if not _is_model(folder):
+    for folder in _known_folders(options, kind):
+        if not _is_model(folder, kind):
             continue
         found = fingerprint(folder)
         if found == wanted:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-import threading
 from collections.abc import Callable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -18,9 +15,12 @@ from diffc.codecs.blocks import placed
 from diffc.codecs.denoisers import VarianceExplodingDenoiser
 from diffc.codecs.latent_denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.model_folder import config_of, fingerprint
+from diffc.codecs.model_loading import fast_dtype, load_once, with_convolutions_in
 from diffc.codecs.patch_transform import PATCH
 from diffc.codecs.synthesis import Synthesis, SynthesisConfig
 from diffc.codecs.tiling import in_tiles
+
+KIND = "patch"
 
 # tiles keep the widest layer's features under some 300 MB; the margins are the fields of view
 _DENOISER_TILE, _DENOISER_MARGIN = 160, 18
@@ -107,31 +107,6 @@ def sigma_table(*, smallest: float, largest: float, count: int, warp: float) -> 
     return falling[::-1]
 
 
-def fast_dtype(device: str) -> torch.dtype:
-    """Return bfloat16 where the hardware multiplies it, else float32.
-
-    Nothing entropy-coded depends on it: a file written with one decodes with the other.
-    """
-    if device == "cpu":
-        # torch has no public question for it; without an answer float32 is always right
-        probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-        native = probe is not None and bool(probe())
-    else:
-        native = device.startswith("cuda") and torch.cuda.get_device_capability(device) >= (8, 0)
-    return torch.bfloat16 if native else torch.float32
-
-
-def with_convolutions_in(network: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Convert the convolutions' weights, and with them the features between; the rest stays."""
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-            module.to(dtype)
-    return network
-
-
-_loading = threading.Lock()
-
-
 def load(folder: Path, device: str) -> PatchModel:
     """Return the model of a folder, read once in a process.
 
@@ -140,14 +115,4 @@ def load(folder: Path, device: str) -> PatchModel:
     OSError
         If the folder holds no such model.
     """
-    # threads that ask at the same time wait for one reading
-    with _loading, torch.inference_mode(False):
-        return _load(folder.resolve(), device)
-
-
-@lru_cache(maxsize=4)
-def _load(folder: Path, device: str) -> PatchModel:
-    try:
-        return PatchModel(folder, device)
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise OSError(f"{folder} is no model of this kind ({error}): fetch it anew") from error
+    return load_once(PatchModel, folder, device)

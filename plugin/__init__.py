@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from diffc.api import encode as encode
     from diffc.api import info as info
     from diffc.api import save as save
+    from diffc.batch import decode_batch as decode_batch
+    from diffc.batch import encode_batch as encode_batch
     from diffc.codec import Codec as Codec
     from diffc.context import decoding as decoding
     from diffc.registry import codecs_available as codecs_available
@@ -30,8 +32,10 @@ _LAZY = {
     "Info": "diffc.api",
     "codecs_available": "diffc.registry",
     "decode": "diffc.api",
+    "decode_batch": "diffc.batch",
     "decoding": "diffc.context",
     "encode": "diffc.api",
+    "encode_batch": "diffc.batch",
     "info": "diffc.api",
     "register_codec": "diffc.registry",
     "save": "diffc.api",

@@ -102,7 +102,7 @@ def as_pillow(image: Any) -> Image.Image:
     if hasattr(image, "is_floating_point"):
         if image.dim() == 4 and image.shape[0] != 1:
             raise ValueError(
-                f"a tensor has the shape of one picture, not of {image.shape[0]}: encode each by itself"
+                f"a tensor has the shape of one picture, not of {image.shape[0]}: use encode_batch"
             )
         if image.dim() == 4:
             image = image[0]
@@ -145,16 +145,26 @@ def decode(data: Source, *, to: str = "pil", **options: Any) -> Any:
     """
     from diffc.reconstruction import check_size, decode_body
 
-    if to not in ("pil", "numpy", "torch"):
-        raise ValueError(f"to is 'pil', 'numpy' or 'torch', not {to!r}: choose one of them")
+    check_kind(to)
     chosen = with_changes(**options)
-    with _opened(data) as file:
+    with opened(data) as file:
         header = read_header(file.read)
         check_size(header.size)
         body = read_body(header, file.read)
     picture = decode_body(header, body, chosen)
+    picture.info.update(info_of(header))
+    return as_kind(picture, to)
+
+
+def check_kind(to: str) -> None:
+    """Raise `ValueError` if ``to`` is not what `decode` returns pictures as."""
+    if to not in ("pil", "numpy", "torch"):
+        raise ValueError(f"to is 'pil', 'numpy' or 'torch', not {to!r}: choose one of them")
+
+
+def as_kind(picture: Image.Image, to: str) -> Any:
+    """Return a Pillow image as what `decode` was asked for."""
     if to == "pil":
-        picture.info.update(info_of(header))
         return picture
     import numpy as np
 
@@ -168,7 +178,8 @@ def decode(data: Source, *, to: str = "pil", **options: Any) -> Any:
         return tensor.permute(2, 0, 1).float().div_(255)
 
 
-def _opened(source: Source) -> AbstractContextManager[BinaryIO]:
+def opened(source: Source) -> AbstractContextManager[BinaryIO]:
+    """Open a path, or take bytes and files as they are."""
     if isinstance(source, bytes | bytearray | memoryview):
         return io.BytesIO(source)
     if isinstance(source, str | os.PathLike):
@@ -269,7 +280,7 @@ def info(source: Source) -> Info:
     OSError
         If it is not a DIFFC file, or its header is damaged.
     """
-    with _opened(source) as file:
+    with opened(source) as file:
         header = read_header(file.read)
     sizes = {name: len(data) for name, data in header.metadata.items()}
     if header.alpha_bytes:

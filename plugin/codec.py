@@ -10,7 +10,7 @@ new `Codec.bitstream_version`, and versions once released decode for ever.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -137,6 +137,9 @@ class DecodeOptions:
         A torch device; None is the environment's DIFFC_DEVICE, else the CPU.
     steps : int, optional
         Denoising evaluations after the coded ones (or in all, where none is coded).
+    realism : float, optional
+        0 to 1, how much generated detail is added to what was coded; None is the codec's own
+        choice.
     model : str, optional
         A directory to look for the file's model in, before the usual places.
     allow_download : bool
@@ -147,6 +150,7 @@ class DecodeOptions:
 
     device: str | None = None
     steps: int | None = None
+    realism: float | None = None
     model: str | None = None
     allow_download: bool = False
     progress: Progress = field(default=no_progress, compare=False)
@@ -210,3 +214,11 @@ class Codec(ABC):
         diffc.errors.OptionError
             If an option cannot hold here; the core takes other `ValueError` for damage.
         """
+
+    def decode_batch(self, coded: Sequence[Coded], options: DecodeOptions) -> list[Tensor]:
+        """Return the pictures of several files, in order; see `decode`.
+
+        One by one, unless a codec can do better; pixels may differ from those of `decode` by
+        rounding.
+        """
+        return [self.decode(each, options) for each in coded]

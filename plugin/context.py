@@ -25,6 +25,7 @@ def with_changes(
     *,
     device: str | None = None,
     steps: int | None = None,
+    realism: float | None = None,
     model: str | os.PathLike[str] | None = None,
     allow_download: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -40,6 +41,10 @@ def with_changes(
         raise ValueError(f"steps is a whole number, not {steps!r}: give one from 1 to 1000")
     if steps is not None and not 1 <= steps <= 1000:
         raise ValueError(f"steps is 1 to 1000, not {steps}: choose one in that range")
+    if realism is not None and (
+        isinstance(realism, bool) or not isinstance(realism, int | float) or not 0 <= realism <= 1
+    ):
+        raise ValueError(f"realism is 0 to 1, not {realism!r}: choose a number in that range")
     if device is not None and not isinstance(device, str):
         raise ValueError(f"device is a name such as 'cpu', not {device!r}: give its name")
     if progress is not None and not callable(progress):
@@ -47,6 +52,7 @@ def with_changes(
     changes = {
         "device": device,
         "steps": steps,
+        "realism": realism,
         "model": None if model is None else os.fspath(model),
         "allow_download": allow_download,
         "progress": progress,
@@ -60,6 +66,7 @@ def decoding(
     *,
     device: str | None = None,
     steps: int | None = None,
+    realism: float | None = None,
     model: str | os.PathLike[str] | None = None,
     allow_download: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -72,6 +79,9 @@ def decoding(
         A torch device such as ``"cuda"``; the environment's DIFFC_DEVICE is the default.
     steps : int, optional
         Denoising evaluations after the coded ones, 1 to 1000.
+    realism : float, optional
+        0 to 1: from what was coded, as it is, to all of the detail that a codec can generate;
+        codecs without such a choice ignore it.
     model : path, optional
         A directory to look for the file's model in first.
     allow_download : bool, optional
@@ -87,7 +97,12 @@ def decoding(
     4
     """
     options = with_changes(
-        device=device, steps=steps, model=model, allow_download=allow_download, progress=progress
+        device=device,
+        steps=steps,
+        realism=realism,
+        model=model,
+        allow_download=allow_download,
+        progress=progress,
     )
     token = _options.set(options)
     try:

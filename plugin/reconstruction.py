@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
 from diffc.alpha import decode_alpha
 from diffc.body import Body
-from diffc.codec import Coded, DecodeOptions
+from diffc.codec import Codec, Coded, DecodeOptions
 from diffc.errors import OptionError
 from diffc.header import Header
 from diffc.registry import load_codec
 from diffc.threads import usable_threads
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def check_size(size: tuple[int, int]) -> None:
@@ -44,26 +49,16 @@ def decode_body(header: Header, body: Body, options: DecodeOptions) -> Image.Ima
     OSError
         If the codec or its model is missing, or the payload is none of the codec's.
     """
-    from diffc.pixels import to_pillow
+    (picture,) = decode_bodies([(header, body)], options)
+    return picture
 
-    codec = load_codec(header.codec)
-    if header.bitstream_version > codec.bitstream_version:
-        raise OSError(
-            f"the file has version {header.bitstream_version} of codec {header.codec!r}, and "
-            f"{codec.bitstream_version} is the newest known here: update its package"
-        )
-    coded = Coded(
-        body.payload,
-        header.parameters,
-        header.size,
-        header.bitstream_version,
-        header.fingerprint,
-        body.truncated,
-    )
-    if body.truncated and not codec.capabilities.progressive:
-        raise OSError(
-            f"image file is truncated, and codec {header.codec!r} decodes whole files only"
-        )
+
+def decode_bodies(
+    files: Sequence[tuple[Header, Body]], options: DecodeOptions
+) -> list[Image.Image]:
+    """Return the pictures of several files of one codec; see `decode_body`."""
+    codec = load_codec(files[0][0].codec)
+    coded = [_coded(header, body, codec) for header, body in files]
     raised: list[Exception] = []
 
     def progress(step: int, total: int) -> None:
@@ -75,7 +70,7 @@ def decode_body(header: Header, body: Body, options: DecodeOptions) -> Image.Ima
 
     try:
         with usable_threads():
-            tensor = codec().decode(coded, replace(options, progress=progress))
+            tensors = codec().decode_batch(coded, replace(options, progress=progress))
     except (OSError, OptionError, MemoryError):
         raise
     # a third party's decoder may raise anything on data that it did not write
@@ -83,7 +78,40 @@ def decode_body(header: Header, body: Body, options: DecodeOptions) -> Image.Ima
         # but what the caller's own function raised is the caller's, such as a way to cancel
         if raised:
             raise
-        raise OSError(f"codec {header.codec!r} cannot decode the file: {error}") from error
+        raise OSError(f"codec {codec.name!r} cannot decode the file: {error}") from error
+    if len(tensors) != len(files):
+        raise OSError(
+            f"codec {codec.name!r} returned {len(tensors)} pictures of {len(files)}: ask its author"
+        )
+    return [
+        _picture(tensor, header, body)
+        for tensor, (header, body) in zip(tensors, files, strict=True)
+    ]
+
+
+def _coded(header: Header, body: Body, codec: type[Codec]) -> Coded:
+    if header.bitstream_version > codec.bitstream_version:
+        raise OSError(
+            f"the file has version {header.bitstream_version} of codec {header.codec!r}, and "
+            f"{codec.bitstream_version} is the newest known here: update its package"
+        )
+    if body.truncated and not codec.capabilities.progressive:
+        raise OSError(
+            f"image file is truncated, and codec {header.codec!r} decodes whole files only"
+        )
+    return Coded(
+        body.payload,
+        header.parameters,
+        header.size,
+        header.bitstream_version,
+        header.fingerprint,
+        body.truncated,
+    )
+
+
+def _picture(tensor: Tensor, header: Header, body: Body) -> Image.Image:
+    from diffc.pixels import to_pillow
+
     width, height = header.size
     if tuple(tensor.shape) != (3, height, width):
         raise OSError(

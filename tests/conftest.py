@@ -10,15 +10,22 @@ from PIL import Image, ImageDraw, ImageFilter
 
 DATA = Path(__file__).parent / "data"
 MODEL = DATA / "model"
+RELAY_MODEL = DATA / "relay-model"
 
 # subprocesses and workers inherit it: files made with the test model open everywhere
-os.environ["DIFFC_MODELS"] = str(MODEL)
+os.environ["DIFFC_MODELS"] = os.pathsep.join(map(str, (MODEL, RELAY_MODEL)))
 
 
 @pytest.fixture(scope="session")
 def model() -> str:
     """Directory of the small test model."""
     return str(MODEL)
+
+
+@pytest.fixture(scope="session")
+def relay_model() -> str:
+    """Directory of the small test model of relay."""
+    return str(RELAY_MODEL)
 
 
 def draw_photo() -> Image.Image:

@@ -1,7 +1,8 @@
-"""Write the small seeded model that the tests and the frozen files use, once.
+"""Write the small seeded models that the tests and the frozen files use, once.
 
 It is never trained: files made with it show that the format does not change, not how good it is.
-Run ``python tests/make_test_model.py FOLDER`` to write another one; the one in tests/data stays.
+Run ``python tests/make_test_model.py patch|restoring FOLDER`` to write another one; those in
+tests/data stay.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import torch
 
 from diffc.codecs.latent_denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.patch_transform import PATCH
+from diffc.codecs.restoring_network import RestoringConfig, RestoringNetwork
 from diffc.codecs.synthesis import Synthesis, SynthesisConfig
-from diffc.codecs.training.export import write_model
+from diffc.codecs.training.export import write_model, write_restoring_model
 
 CHANNELS = 48
 
@@ -67,5 +69,17 @@ def make() -> tuple[LatentDenoiser, Synthesis]:
     return denoiser, synthesis
 
 
+def make_restoring() -> RestoringNetwork:
+    """Build the relay codec's network with seeded weights that change a picture a little."""
+    torch.manual_seed(21)
+    network = RestoringNetwork(RestoringConfig(widths=(8, 16, 24), blocks=(1, 1, 1), embedding=8))
+    torch.nn.init.normal_(network.leave, std=0.005)
+    return network
+
+
 if __name__ == "__main__":
-    write_model(Path(sys.argv[1]), *make())
+    kind, folder = sys.argv[1], Path(sys.argv[2])
+    if kind == "restoring":
+        write_restoring_model(folder, make_restoring())
+    else:
+        write_model(folder, *make())

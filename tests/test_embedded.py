@@ -14,7 +14,7 @@ from safetensors import safe_open
 import diffc
 from diffc.codecs import model_folder
 
-FOLDER = model_folder.embedded_folder("tiny")
+FOLDER = model_folder.embedded_folder("patch", "tiny")
 
 
 def test_all_weights_are_safetensors_and_fit_the_package() -> None:

@@ -14,7 +14,8 @@ import diffc
 from diffc.codec import DecodeOptions
 from diffc.codecs import model_folder
 from diffc.codecs.latent_denoiser import DenoiserConfig, LatentDenoiser
-from diffc.codecs.patch_model import fast_dtype, sigma_table
+from diffc.codecs.model_loading import fast_dtype
+from diffc.codecs.patch_model import sigma_table
 
 
 def test_the_fingerprint_is_of_weights_and_configuration(model: str, tmp_path: Path) -> None:
@@ -66,7 +67,7 @@ def test_without_an_answer_about_the_processor_float32_is_used(
 
 def test_a_file_without_fingerprint_is_refused() -> None:
     with pytest.raises(OSError, match="names no model"):
-        model_folder.folder_with(None, DecodeOptions())
+        model_folder.folder_with(None, DecodeOptions(), "patch")
 
 
 def test_noise_levels_rise_between_their_ends() -> None:

@@ -10,9 +10,12 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
 
 import diffc
+from diffc.codecs.restoring_network import RestoringConfig, RestoringNetwork
 from diffc.codecs.training.__main__ import main
+from diffc.codecs.training.bases import PairCrops, encode_bases, pairs
 from diffc.codecs.training.loop import LoopSettings, learning_rate_scale
 from diffc.codecs.training.presets import read_preset
 from diffc.codecs.training.shards import Crops, pack, photos
@@ -47,6 +50,19 @@ blocks = [1, 1, 1]
 embedding = 8
 smoothing = 4
 [synthesis.losses]
+adversarial_from = 2
+[relay]
+variants = 2
+batch = 2
+crop = 64
+steps = {steps}
+learning_rate = 4e-4
+[relay.network]
+widths = [8, 8, 16]
+blocks = [1, 1, 1]
+embedding = 8
+[relay.losses]
+unrolled_from = 1
 adversarial_from = 2
 """
 
@@ -92,7 +108,8 @@ def train(folder: Path, run: str, steps: int, *more: str) -> int:
 
 
 def test_one_command_trains_a_model_that_codes(folder: Path, photo: Image.Image) -> None:
-    assert train(folder, "run", 4, "--model", str(folder / "model")) == 0
+    models = ("--model", str(folder / "model"), "--relay-model", str(folder / "relay"))
+    assert train(folder, "run", 4, *models) == 0
     assert json.loads((folder / "model" / "config.json").read_text())["kind"] == "patch"
     assert list((folder / "run" / "denoiser").glob("step-*.png"))
     data = diffc.encode(photo, quality=30, model=str(folder / "model"))
@@ -100,13 +117,46 @@ def test_one_command_trains_a_model_that_codes(folder: Path, photo: Image.Image)
         assert diffc.decode(data).size == photo.size
 
 
+def test_base_pictures_stand_beside_their_photos(folder: Path) -> None:
+    shards = pack(sorted((folder / "photos").iterdir()), folder / "shards")
+    path = folder / "bases.safetensors"
+    encode_bases(photos(shards, scales=(1.0,)), path, variants=3, seed=4)
+    found = pairs(photos(shards, scales=(1.0,)), path)
+    assert len(found) == 6
+    for pair in found:
+        assert pair.photo.shape == pair.base.shape == (3, 176, 192)
+        error = (pair.photo.float() - pair.base.float()).square().mean().sqrt() / 127.5
+        assert pair.level == pytest.approx(float(error), rel=1e-5)
+        assert pair.scale in (1.0, 1.5, 2.0, 3.0)
+    crops = PairCrops(found, 64, torch.Generator().manual_seed(0))
+    photo_crops, base_crops, levels, scales = crops.batch(5)
+    assert photo_crops.shape == base_crops.shape == (5, 3, 64, 64)
+    assert levels.shape == scales.shape == (5,)
+    with pytest.raises(ValueError, match="at least 999"):
+        PairCrops(found, 999, torch.Generator())
+
+
+def test_a_grid_cannot_be_drawn_by_a_constant() -> None:
+    torch.manual_seed(0)
+    network = RestoringNetwork(RestoringConfig(widths=(8, 8, 8), blocks=(1, 1, 1), embedding=8))
+    network.requires_grad_(False)
+    torch.nn.init.normal_(network.leave)
+    flat = torch.ones(1, 8, 6, 6)
+    made = F.pixel_shuffle(F.conv2d(flat, network._kernel(), padding=1), 4)[:, :, 4:-4, 4:-4]
+    assert torch.allclose(made, made.mean((2, 3), keepdim=True).expand_as(made), atol=1e-4)
+    assert float(made.abs().mean()) > 0.1
+
+
 def test_a_stopped_run_goes_on_where_it_was(folder: Path) -> None:
-    assert train(folder, "whole", 4, "--stages", "denoiser", "synthesis") == 0
+    assert train(folder, "whole", 4, "--stages", "denoiser", "synthesis", "relay") == 0
     # no time at all is one step at a time
     for _ in range(3):
         assert train(folder, "parts", 4, "--stages", "denoiser", "--minutes", "0") == 3
     assert train(folder, "parts", 4, "--stages", "denoiser", "synthesis") == 0
-    for stage in ("denoiser", "synthesis"):
+    for _ in range(3):
+        assert train(folder, "parts", 4, "--stages", "relay", "--minutes", "0") == 3
+    assert train(folder, "parts", 4, "--stages", "relay") == 0
+    for stage in ("denoiser", "synthesis", "relay"):
         whole = load_file(folder / "whole" / stage / "checkpoint.safetensors")
         parts = load_file(folder / "parts" / stage / "checkpoint.safetensors")
         assert whole.keys() == parts.keys()
@@ -140,6 +190,7 @@ def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
 @pytest.mark.parametrize("name", ["cpu", "gpu"])
 def test_presets_are_complete(name: str) -> None:
     preset = read_preset(name)
+    assert 0 < preset.relay_losses.unrolled_from <= preset.relay_losses.adversarial_from
     assert preset.denoiser_network.channels == preset.synthesis_network.channels == 128
     assert math.isfinite(preset.losses.adversarial)
 

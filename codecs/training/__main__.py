@@ -11,12 +11,12 @@ import sys
 import time
 from pathlib import Path
 
-from diffc.codecs.training.export import write_model
+from diffc.codecs.training.export import write_model, write_restoring_model
 from diffc.codecs.training.presets import read_preset
 from diffc.codecs.training.shards import pack
 from diffc.codecs.training.stages import Run
 
-STAGES = ("denoiser", "synthesis", "export")
+STAGES = ("denoiser", "synthesis", "export", "relay", "export-relay")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,12 +28,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, metavar="STAGE")
     parser.add_argument(
-        "--perceptual-weights", type=Path, help="distilled VGG-19, for the synthesis stage"
+        "--perceptual-weights",
+        type=Path,
+        help="distilled VGG-19, for the synthesis and relay stages",
     )
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="stop with a checkpoint after so long"
     )
     parser.add_argument("--model", type=Path, help="where to write the model folder")
+    parser.add_argument("--relay-model", type=Path, help="where to write the one of relay")
     return parser
 
 
@@ -58,6 +61,14 @@ def main(arguments: list[str] | None = None) -> int:
             return 3
     if "export" in options.stages:
         write_model(options.model or options.folder / "model", run.denoiser(), run.synthesis())
+    if "relay" in options.stages:
+        if options.perceptual_weights is None:
+            parser.error("the relay stage needs --perceptual-weights")
+        if not run.train_relay(options.perceptual_weights):
+            return 3
+    if "export-relay" in options.stages:
+        folder = options.relay_model or options.folder / "relay-model"
+        write_restoring_model(folder, run.restoring())
     return 0
 
 

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from diffc.codecs.latent_denoiser import LatentDenoiser
+from diffc.codecs.restoring_network import RestoringNetwork
 from diffc.codecs.synthesis import Synthesis
 
 # the orthonormal basis keeps its precision: it decides how exactly a picture is represented
@@ -30,6 +31,14 @@ def write_model(folder: Path, denoiser: LatentDenoiser, synthesis: Synthesis) ->
         "synthesis": asdict(synthesis.config),
         "sigmas": SIGMAS,
     }
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def write_restoring_model(folder: Path, network: RestoringNetwork) -> None:
+    """Write the weights and the configuration that `diffc.codecs.restoring_model` reads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_half(network, folder / "restoring.safetensors")
+    config = {"kind": "restoring", "restoring": asdict(network.config)}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 

@@ -29,8 +29,16 @@ class PerceptualDistance(nn.Module):
         for name, value in load_file(path).items():
             self.register_buffer(name.replace(".", "_"), value.float())
 
-    def _features(self, pixels: Tensor) -> list[Tensor]:
-        x = F.conv2d(pixels, self.get_buffer("conv0_weight"), self.get_buffer("conv0_bias"))
+    def channels(self) -> list[int]:
+        """Return how many channels `features` have at each depth."""
+        compared = [layer for layer in LAYERS.split() if layer in COMPARED]
+        return [len(self.get_buffer(f"{layer}_bias")) for layer in compared]
+
+    def features(self, pixels: Tensor) -> list[Tensor]:
+        """Return the features of pictures (N, 3, H, W) in [-1, 1] at the depths of COMPARED."""
+        x = F.conv2d(
+            pixels * 0.5 + 0.5, self.get_buffer("conv0_weight"), self.get_buffer("conv0_bias")
+        )
         found = []
         for layer in LAYERS.split():
             if layer == "pool":
@@ -42,16 +50,20 @@ class PerceptualDistance(nn.Module):
                 found.append(x)
         return found
 
+    def between(self, ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
+        """Return the distance (N,) of pictures whose `features` are given."""
+        distance = torch.zeros(len(ours[0]), device=ours[0].device)
+        for first, second in zip(ours, theirs, strict=True):
+            # normalised in float32: bfloat16 sums of squares are too coarse
+            first, second = (F.normalize(x.float(), dim=1, eps=1e-3) for x in (first, second))
+            distance = distance + (first - second).square().sum(1).mean((1, 2))
+        return distance / len(COMPARED)
+
     def forward(self, pixels: Tensor, reference: Tensor) -> Tensor:
         """Compare pictures (N, 3, H, W) in [-1, 1]; return a distance for each, (N,)."""
-        both = torch.cat([pixels, reference]) * 0.5 + 0.5
-        distance = torch.zeros(len(pixels), device=pixels.device)
-        for features in self._features(both):
-            # normalised in float32: bfloat16 sums of squares are too coarse
-            unit = F.normalize(features.float(), dim=1, eps=1e-3)
-            ours, theirs = unit.chunk(2)
-            distance = distance + (ours - theirs).square().sum(1).mean((1, 2))
-        return distance / len(COMPARED)
+        count = len(pixels)
+        both = self.features(torch.cat([pixels, reference]))
+        return self.between([x[:count] for x in both], [x[count:] for x in both])
 
 
 def random_view(pixels: Tensor, generator: torch.Generator) -> tuple[slice, slice, float]:

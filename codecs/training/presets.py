@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from diffc.codecs.latent_denoiser import DenoiserConfig
+from diffc.codecs.restoring_network import RestoringConfig
 from diffc.codecs.synthesis import SynthesisConfig
+from diffc.codecs.training.relay_stage import RelayLosses
 from diffc.codecs.training.synthesis_stage import SynthesisLosses
 
 
@@ -36,6 +38,10 @@ class Preset:
     synthesis: StageSettings
     synthesis_network: SynthesisConfig
     losses: SynthesisLosses
+    base_variants: int
+    relay: StageSettings
+    relay_network: RestoringConfig
+    relay_losses: RelayLosses
 
 
 def read_preset(name: str) -> Preset:
@@ -54,8 +60,10 @@ def read_preset(name: str) -> Preset:
     else:
         raise ValueError(f"a preset is cpu, gpu or a TOML file, not {name!r}: name one of them")
     table = tomllib.loads(text)
-    network = table["synthesis"].pop("network")
-    network |= {"widths": tuple(network["widths"]), "blocks": tuple(network["blocks"])}
+    network = _tupled(table["synthesis"].pop("network"))
+    relay_network = _tupled(table["relay"].pop("network"))
+    relay_losses = table["relay"].pop("losses")
+    variants: int = table["relay"].pop("variants")
     losses = table["synthesis"].pop("losses")
     denoiser_network: dict[str, Any] = table["denoiser"].pop("network")
     return Preset(
@@ -68,4 +76,12 @@ def read_preset(name: str) -> Preset:
         synthesis=StageSettings(**table["synthesis"]),
         synthesis_network=SynthesisConfig(**network),
         losses=SynthesisLosses(**losses),
+        base_variants=variants,
+        relay=StageSettings(**table["relay"]),
+        relay_network=RestoringConfig(**relay_network),
+        relay_losses=RelayLosses(**relay_losses),
     )
+
+
+def _tupled(network: dict[str, Any]) -> dict[str, Any]:
+    return network | {"widths": tuple(network["widths"]), "blocks": tuple(network["blocks"])}

@@ -1,0 +1,86 @@
+"""Base pictures by AV1 (AOM AV1 Bitstream & Decoding Process Specification), through Pillow's AVIF.
+
+How it is coded is fixed here, and `diffc.codecs.av1_file` keeps the frame alone.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from PIL import Image, features
+
+from diffc.codecs.av1_file import frame_of, rebuilt_file
+from diffc.codecs.base_checks import check_request, plain
+from diffc.errors import CodecNotAvailableError, FileError, OptionError
+
+
+class Av1Coder:
+    """AV1 intra frames: 8 bits, full range, BT.601 matrix, 4:2:0, or no chroma for a grey picture.
+
+    Qualities are libavif's; 100 is left out, for it may choose a lossless mode with other colour.
+    """
+
+    name: str = "av1"
+    identifier: int = 0
+    qualities: range = range(100)
+
+    def encode(self, picture: Image.Image, quality: int, *, fast: bool = False) -> bytes:
+        """Code a picture without file boxes; see `BaseCoder`."""
+        check_request(picture, quality, self.qualities)
+        if not features.check("avif"):
+            raise OptionError(
+                "base 'av1' needs a Pillow with AVIF, this one is built without: "
+                "install Pillow from its wheels"
+            )
+        grey = picture.mode == "L"
+        try:
+            return frame_of(_avif_file(picture, quality, 8 if fast else 6), picture.size, grey=grey)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise OptionError(
+                f"this Pillow's AVIF did not encode what base 'av1' can hold ({error}): "
+                "install Pillow from its wheels"
+            ) from error
+
+    def decode(self, coded: bytes, size: tuple[int, int], *, grey: bool) -> Image.Image:
+        """Return the picture of exactly `size`; see `BaseCoder`."""
+        file = rebuilt_file(coded, size, grey=grey)
+        if not features.check("avif"):
+            raise CodecNotAvailableError(
+                "base 'av1' needs a Pillow with AVIF, this one is built without: "
+                "install Pillow from its wheels"
+            )
+        # not by Image.open, where another package may have put its own reader of AVIF
+        from PIL.AvifImagePlugin import AvifImageFile
+
+        # whatever a library makes of damaged bytes, it is the file that is wrong
+        try:
+            with AvifImageFile(io.BytesIO(file)) as picture:
+                decoded = plain(picture, "L" if grey else "RGB") if picture.size == size else None
+        except Exception as error:
+            raise FileError(
+                f"an AV1 base picture was not decoded ({error}): the file is damaged"
+            ) from error
+        if decoded is None or decoded.size != size:
+            raise FileError(
+                f"an AV1 base picture has {size[0]} x {size[1]} pixels, this one has other: "
+                "the file is damaged"
+            )
+        return decoded
+
+
+def _avif_file(picture: Image.Image, quality: int, speed: int) -> bytes:
+    buffer = io.BytesIO()
+    options: dict[str, Any] = {
+        "quality": quality,
+        "speed": speed,
+        "subsampling": "4:0:0" if picture.mode == "L" else "4:2:0",
+        "range": "full",
+        "codec": "aom",
+        "autotiling": False,
+        # the number of threads changes what aom writes, so it may not be that of the machine
+        "max_threads": 1,
+        "icc_profile": None,
+    }
+    picture.save(buffer, "AVIF", **options)
+    return buffer.getvalue()

@@ -1,0 +1,122 @@
+"""The network of the relay codec: a photograph from its base picture and a noisy state.
+
+It works in pixels, there is no autoencoder to limit quality: windows of 12x12 at steps of 4 go
+in and out.  A grid is not left to training to avoid: windows that go out overlap, fade at their
+borders and add up evenly, and features are enlarged bilinearly.
+Parameters and work stand mostly at 1/8 and 1/16 of the size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from diffc.codecs.blocks import NoiseLevelEmbedding, modulated_blocks
+
+STRIDE, TAPS = 4, 3
+
+
+@dataclass(frozen=True)
+class RestoringConfig:
+    """Channels and blocks at 1/4 (each way), 1/8 (each way) and 1/16 of the size."""
+
+    widths: tuple[int, int, int] = (96, 176, 320)
+    blocks: tuple[int, int, int] = (2, 3, 5)
+    embedding: int = 96
+
+
+class RestoringNetwork(nn.Module):
+    """``z0hat = network(state, ratio, base, level, scale)``."""
+
+    window: Tensor
+
+    def __init__(self, config: RestoringConfig) -> None:
+        super().__init__()
+        self.config = config
+        first, second, third = config.widths
+        quarter, eighth, sixteenth = config.blocks
+        self.embed_ratio = NoiseLevelEmbedding(config.embedding)
+        self.embed_level = NoiseLevelEmbedding(config.embedding)
+        self.embed_scale = NoiseLevelEmbedding(config.embedding)
+        self.enter = nn.Conv2d(6 * STRIDE**2, first, TAPS, padding=1)
+        self.quarter_in = _blocks(quarter, first, config, 2)
+        self.to_eighth = nn.Conv2d(4 * first, second, 1)
+        self.eighth_in = _blocks(eighth, second, config, 3)
+        self.to_sixteenth = nn.Conv2d(4 * second, third, 1)
+        self.sixteenth = _blocks(sixteenth, third, config, 3)
+        self.from_sixteenth = nn.Conv2d(third, second, 1)
+        self.eighth_out = _blocks(eighth, second, config, 3)
+        self.from_eighth = nn.Conv2d(second, first, 1)
+        self.quarter_out = _blocks(quarter, first, config, 2)
+        self.leave = nn.Parameter(torch.zeros(3 * STRIDE**2, first, TAPS, TAPS))
+        self.register_buffer("window", _fading_window(), persistent=False)
+
+    def forward(
+        self, state: Tensor, ratio: Tensor, base: Tensor, level: Tensor, scale: Tensor
+    ) -> Tensor:
+        """Return the restored picture (N, 3, H, W), float32, about [-1, 1], not clipped.
+
+        Parameters
+        ----------
+        state, base : Tensor
+            y_n and z_c (N, 3, H, W), float32, in [-1, 1] but for the noise; H and W multiples of
+            16.
+        ratio, level, scale : Tensor
+            r_n, the root mean square error of the base, and how many times smaller it was coded,
+            each (N,), float32, > 0.
+        """
+        embedding = self.embed_ratio(ratio) + self.embed_level(level) + self.embed_scale(scale)
+        error = level[:, None, None, None]
+        dtype = self.enter.weight.dtype
+        x = self.enter(
+            F.pixel_unshuffle(torch.cat([base, (state - base) / error], dim=1), STRIDE).to(dtype)
+        )
+        for block in self.quarter_in:
+            x = block(x, embedding)
+        inner = self.to_eighth(F.pixel_unshuffle(x, 2))
+        for block in self.eighth_in:
+            inner = block(inner, embedding)
+        innermost = self.to_sixteenth(F.pixel_unshuffle(inner, 2))
+        for block in self.sixteenth:
+            innermost = block(innermost, embedding)
+        inner = inner + _doubled(self.from_sixteenth(innermost))
+        for block in self.eighth_out:
+            inner = block(inner, embedding)
+        x = x + _doubled(self.from_eighth(inner))
+        for block in self.quarter_out:
+            x = block(x, embedding)
+        added = F.pixel_shuffle(F.conv2d(x, self._kernel().to(x.dtype), padding=1), STRIDE)
+        # the base's error is the natural size of what has to be added
+        return base + error * added.float()
+
+    def _kernel(self) -> Tensor:
+        """Return the outgoing windows, faded, and even: a constant feature adds a constant."""
+        faded = self.leave * self.window
+        sums = faded.sum((2, 3)).reshape(3, STRIDE**2, -1)
+        excess = (sums - sums.mean(1, keepdim=True)).reshape(len(faded), -1, 1, 1)
+        return faded - excess * self.window / self.window.sum((2, 3), keepdim=True)
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def _blocks(count: int, width: int, config: RestoringConfig, expansion: int) -> nn.ModuleList:
+    return modulated_blocks(count, width, config.embedding, expansion=expansion)
+
+
+def _fading_window() -> Tensor:
+    """Return the factors (48, 1, 3, 3) that make the outgoing windows fade at their borders.
+
+    A feature at a position of the 1/4 grid reaches the 12x12 pixels around it.  The output pixel
+    ``i`` of its own cell takes tap ``k`` from the cell ``k - 1`` cells away, in whose window it
+    lies at 4 (2 - k) + i.
+    """
+    size = STRIDE * TAPS
+    fade = torch.sin(torch.pi * (torch.arange(size) + 0.5) / size).square()
+    line = torch.stack([fade[STRIDE * (2 - k) : STRIDE * (3 - k)] for k in range(TAPS)], dim=1)
+    plane = line[:, None, :, None] * line[None, :, None, :]
+    return plane.reshape(1, STRIDE**2, TAPS, TAPS).repeat(3, 1, 1, 1).reshape(-1, 1, TAPS, TAPS)

@@ -1,0 +1,79 @@
+"""Several pictures in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from PIL import Image
+
+from diffc.api import Source, as_kind, check_kind, encode, info_of, opened
+from diffc.body import read_body
+from diffc.context import with_changes
+from diffc.header_reader import read_header
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+
+def encode_batch(images: Any, **options: Any) -> list[bytes]:
+    """Return the bytes of a DIFFC file for each picture, the same that `diffc.encode` gives.
+
+    Parameters
+    ----------
+    images : iterable, or tensor
+        Pictures as `diffc.encode` takes them; or a tensor (N, 1 or 3, height, width).
+    **options
+        Those of `diffc.encode`, for all of them.
+    """
+    return [encode(image, **options) for image in images]
+
+
+@overload
+def decode_batch(
+    files: Iterable[Source], *, to: Literal["pil"] = "pil", **options: Any
+) -> list[Image.Image]: ...
+@overload
+def decode_batch(
+    files: Iterable[Source], *, to: Literal["numpy"], **options: Any
+) -> list[np.ndarray[Any, Any]]: ...
+@overload
+def decode_batch(
+    files: Iterable[Source], *, to: Literal["torch"], **options: Any
+) -> list[torch.Tensor]: ...
+
+
+def decode_batch(files: Iterable[Source], *, to: str = "pil", **options: Any) -> list[Any]:
+    """Return the pictures of several files; neighbours of one codec and size go together.
+
+    Pixels may differ from those of `diffc.decode` by one level of 255.
+
+    Parameters
+    ----------
+    files : iterable of bytes, path or file
+        The files.
+    to : {"pil", "numpy", "torch"}
+        As for `diffc.decode`.
+    **options
+        Those of `diffc.decoding`.
+    """
+    from diffc.reconstruction import check_size, decode_bodies
+
+    check_kind(to)
+    chosen = with_changes(**options)
+    found = []
+    for source in files:
+        with opened(source) as file:
+            header = read_header(file.read)
+            check_size(header.size)
+            found.append((header, read_body(header, file.read)))
+    made = []
+    for _, group in groupby(found, lambda each: each[0].codec):
+        together = list(group)
+        pictures = decode_bodies(together, chosen)
+        for picture, (header, _body) in zip(pictures, together, strict=True):
+            picture.info.update(info_of(header))
+            made.append(as_kind(picture, to))
+    return made

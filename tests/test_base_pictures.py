@@ -1,0 +1,59 @@
+"""Base pictures are coded and decoded alike behind one interface, by name or by number."""
+
+from __future__ import annotations
+
+import pytest
+from PIL import Image
+
+from diffc.codecs.base_pictures import BaseCoder, base_coder
+from diffc.errors import FileError, OptionError
+
+
+@pytest.mark.parametrize(("name", "identifier"), [("av1", 0), ("hevc", 1)])
+def test_a_coder_is_found_by_name_and_identifier(name: str, identifier: int) -> None:
+    coder = base_coder(name)
+    assert coder is base_coder(identifier)
+    assert (coder.name, coder.identifier) == (name, identifier)
+    assert len(coder.qualities) >= 100
+
+
+def test_an_unknown_name_is_the_callers_mistake() -> None:
+    with pytest.raises(OptionError, match="by av1 or hevc, not 'jpeg'"):
+        base_coder("jpeg")
+
+
+@pytest.mark.parametrize("identifier", [2, 255])
+def test_an_unknown_identifier_is_the_files(identifier: int) -> None:
+    with pytest.raises(FileError, match=f"0 or 1, not {identifier}"):
+        base_coder(identifier)
+
+
+@pytest.fixture(params=["av1", "hevc"])
+def coder(request: pytest.FixtureRequest) -> BaseCoder:
+    """Each coder, whether it can work here or not."""
+    return base_coder(request.param)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "1", "I;16"])
+def test_other_modes_are_refused(coder: BaseCoder, mode: str) -> None:
+    with pytest.raises(OptionError, match="RGB or L"):
+        coder.encode(Image.new(mode, (8, 8)), 50)
+
+
+@pytest.mark.parametrize("quality", [-1, 101])
+def test_other_qualities_are_refused(coder: BaseCoder, quality: int) -> None:
+    with pytest.raises(OptionError, match=f"quality is 0 to .*, not {quality}"):
+        coder.encode(Image.new("RGB", (8, 8)), quality)
+
+
+@pytest.mark.parametrize("size", [(0, 8), (8, -1), (8, 1 << 20)])
+def test_impossible_sizes_are_refused_before_anything_is_decoded(
+    coder: BaseCoder, size: tuple[int, int]
+) -> None:
+    with pytest.raises(FileError, match="has 1 to"):
+        coder.decode(b"anything", size, grey=False)
+
+
+def test_nothing_is_no_picture(coder: BaseCoder) -> None:
+    with pytest.raises(FileError, match="empty"):
+        coder.decode(b"", (8, 8), grey=False)
