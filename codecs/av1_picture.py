@@ -6,28 +6,37 @@ How it is coded is fixed here, and `diffc.codecs.av1_file` keeps the frame alone
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image, features
 
 from diffc.codecs.av1_file import frame_of, rebuilt_file
+from diffc.codecs.av1_sequence import LONGEST_SIDE
 from diffc.codecs.base_checks import check_request, plain
 from diffc.errors import CodecNotAvailableError, FileError, OptionError
+
+
+def _index(quality: int) -> int:
+    """Return the quantiser, 0 to 63, of libavif for a quality."""
+    return (63 * (100 - quality) + 50) // 100
 
 
 class Av1Coder:
     """AV1 intra frames: 8 bits, full range, BT.601 matrix, 4:2:0, or no chroma for a grey picture.
 
-    Qualities are libavif's; 100 is left out, for it may choose a lossless mode with other colour.
+    Qualities are libavif's, one for each of AV1's quantisers that it maps them to; 100 is left out,
+    for it may choose a lossless mode with other colour.
     """
 
     name: str = "av1"
     identifier: int = 0
-    qualities: range = range(100)
+    qualities: Sequence[int] = tuple(q for q in range(100) if not q or _index(q) < _index(q - 1))
+    longest_side: int = LONGEST_SIDE
 
     def encode(self, picture: Image.Image, quality: int, *, fast: bool = False) -> bytes:
         """Code a picture without file boxes; see `BaseCoder`."""
-        check_request(picture, quality, self.qualities)
+        check_request(picture, quality, range(100))
         if not features.check("avif"):
             raise OptionError(
                 "base 'av1' needs a Pillow with AVIF, this one is built without: "
@@ -57,6 +66,8 @@ class Av1Coder:
         try:
             with AvifImageFile(io.BytesIO(file)) as picture:
                 decoded = plain(picture, "L" if grey else "RGB") if picture.size == size else None
+        except MemoryError:
+            raise
         except Exception as error:
             raise FileError(
                 f"an AV1 base picture was not decoded ({error}): the file is damaged"

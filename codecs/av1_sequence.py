@@ -12,7 +12,7 @@ from __future__ import annotations
 from diffc.codecs.bit_fields import BitReader, BitWriter
 from diffc.errors import FileError
 
-LONGEST_SIDE = 1 << 16
+LONGEST_SIDE = 1 << 15
 
 # the only level that holds for every size and promises a decoder nothing (Annex A.3)
 LEVEL = 31

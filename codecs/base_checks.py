@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PIL import Image
 
 from diffc.errors import FileError, OptionError
 
 
-def check_request(picture: Image.Image, quality: int, qualities: range) -> None:
+def check_request(picture: Image.Image, quality: int, qualities: Sequence[int]) -> None:
     """Check what a caller wants encoded.
 
     Raises

@@ -6,6 +6,7 @@ is the same on every machine, up to the rounding of its conversion to RGB.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from PIL import Image
@@ -24,13 +25,16 @@ class BaseCoder(Protocol):
         What callers choose it by.
     identifier : int
         What files name it by, 0 to 255; never given to another coder.
-    qualities : range
-        Settings from the smallest picture to the largest.
+    qualities : sequence of int
+        Settings from the smallest picture to the largest, each another than the one before.
+    longest_side : int
+        Of a picture, in pixels.
     """
 
     name: str
     identifier: int
-    qualities: range
+    qualities: Sequence[int]
+    longest_side: int
 
     def encode(self, picture: Image.Image, quality: int, *, fast: bool = False) -> bytes:
         """Code a picture without file boxes.

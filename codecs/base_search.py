@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from PIL import Image
 
 from diffc.codecs.base_pictures import BaseCoder
 from diffc.codecs.relay_settings import SCALES
+from diffc.errors import OptionError
 
 # ln(bits per pixel of the photograph) is about this + SLOPE * quality - FALL * ln(scale)
 _START, _SLOPE, _FALL = -2.7, 0.038, 1.5
-# a smaller scale is better than a coarser quality at this scale
-LEAST_QUALITY = {1.0: 30, 1.5: 30, 2.0: 22}
+LEAST_QUALITY = {1.0: 30, 1.5: 30, 2.0: 22, 3.0: 0}
+"""Below it, a smaller scale leads to a better picture than a coarser quality at this scale."""
 # what of the room may stay unused before another encode is worth its time
-_UNUSED = 0.03
+_UNUSED = 0.04
+_TINY = 256
+# quality from, to; scale; base quality from, to.  Where the scale changes, bytes rise by a tenth
+_LADDER = (
+    (0.0, 20.0, 3.0, 0, 42),
+    (20.0, 60.0, 2.0, 28, 58),
+    (60.0, 80.0, 1.5, 48, 68),
+    (80.0, 100.0, 1.0, 58, 100),
+)
 
 
 @dataclass
 class Trials:
-    """Coded base pictures of one photograph.
+    """Coded base pictures of one photograph; qualities go by their index among the coder's.
 
     Parameters
     ----------
@@ -28,23 +39,55 @@ class Trials:
         The standard.
     picture : PIL.Image.Image
         The photograph, RGB or L.
+    scale : float, optional
+        The only one to use.
+
+    Raises
+    ------
+    OptionError
+        If the picture is too large for the coder at every scale.
     """
 
     coder: BaseCoder
     picture: Image.Image
+    scale: float | None = None
     _made: dict[tuple[float, int], bytes] = field(default_factory=dict)
     _scaled: dict[float, Image.Image] = field(default_factory=dict)
 
-    def coded(self, scale: float, quality: int) -> bytes:
+    @cached_property
+    def scales(self) -> list[float]:
+        """The scales to choose from, the least reduction first."""
+        longest = self.coder.longest_side
+        wanted = SCALES if self.scale is None else (self.scale,)
+        found = [each for each in wanted if max(base_size(self.picture.size, each)) <= longest]
+        if not found:
+            raise OptionError(
+                f"base {self.coder.name!r} has sides of at most {longest} pixels, which a picture of "
+                f"{self.picture.width}x{self.picture.height} exceeds at scale {wanted[-1]:g}: "
+                "choose another scale or base, or cut the picture"
+            )
+        return found
+
+    @property
+    def last(self) -> int:
+        """Index of the highest quality."""
+        return len(self.coder.qualities) - 1
+
+    def index_of(self, quality: float) -> int:
+        """Return the index of about a quality of 0 to 100."""
+        return min(max(round(quality / self.coder.qualities[-1] * self.last), 0), self.last)
+
+    def coded(self, scale: float, index: int) -> bytes:
         """Return the base at a scale and a quality."""
-        key = (scale, quality)
+        key = (scale, index)
         if key not in self._made:
+            quality = self.coder.qualities[index]
             self._made[key] = self.coder.encode(self.scaled(scale), quality)
         return self._made[key]
 
-    def length(self, scale: float, quality: int) -> int:
+    def length(self, scale: float, index: int) -> int:
         """Return how many bytes that takes."""
-        return len(self.coded(scale, quality))
+        return len(self.coded(scale, index))
 
     def scaled(self, scale: float) -> Image.Image:
         """Return the photograph at a scale."""
@@ -64,97 +107,103 @@ def base_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
     return width, height
 
 
-def fit(trials: Trials, room: int, scale: float | None) -> tuple[float, int] | None:
-    """Return the scale and the quality to code at for at most ``room`` bytes.
+def fit(trials: Trials, room: int) -> tuple[float, int] | None:
+    """Return the scale and the index of the quality to code at for at most ``room`` bytes."""
+    first: tuple[float, int] | None = None
+    likely = _likely_scale(trials, room)
+    for scale in trials.scales[trials.scales.index(likely) :]:
+        index = _largest(trials, scale, room)
+        if index is None:
+            continue
+        if trials.coder.qualities[index] >= LEAST_QUALITY[scale]:
+            return scale, index
+        first = first or (scale, index)
+    if first is not None:
+        return first
+    scale, length = smallest(trials)
+    return (scale, 0) if length <= room else None
 
-    Parameters
-    ----------
-    trials : Trials
-        Of the photograph.
-    room : int
-        Bytes for the base.
-    scale : float, optional
-        The caller's; None chooses the one that leads to the best final picture.
+
+def smallest(trials: Trials) -> tuple[float, int]:
+    """Return the scale of the base with the fewest bytes, and these."""
+    lengths = {scale: trials.length(scale, 0) for scale in trials.scales}
+    scale = min(lengths, key=lambda each: lengths[each])
+    return scale, lengths[scale]
+
+
+def at_quality(trials: Trials, quality: float) -> tuple[float, int]:
+    """Return the scale and the index that a quality of 0 to 100 stands for.
+
+    Bytes never fall where the quality rises: among the base and those at the corners of the ladder
+    below it, the longest is taken.
     """
-    if scale is not None:
-        quality = _largest(trials, scale, room)
-        return None if quality is None else (scale, quality)
-    for each in SCALES[SCALES.index(_likely_scale(trials, room)) :]:
-        quality = _largest(trials, each, room)
-        if quality is not None:
-            return each, quality
-    return None
+    corners: list[tuple[float, int]] = []
+    everything: list[tuple[float, int]] = []
+    for start, end, scale, lowest, highest in _ladder(trials):
+        first, last = trials.index_of(lowest), trials.index_of(highest)
+        if quality <= end:
+            last = round(first + (quality - start) / (end - start) * (last - first))
+        corners.append((scale, last))
+        everything += [(scale, index) for index in range(first, last + 1)]
+        if quality <= end:
+            break
+    # of flat and tiny pictures, a better quality may be a few bytes shorter
+    found = everything if trials.length(*corners[-1]) < _TINY else corners
+    # of several as long the last, which is the best
+    return max(reversed(found), key=lambda each: trials.length(*each))
 
 
-def smallest(trials: Trials, scale: float | None) -> int:
-    """Return the fewest bytes of a base."""
-    scales = SCALES if scale is None else (scale,)
-    lowest = trials.coder.qualities[0]
-    return min(trials.length(each, lowest) for each in scales)
+def _ladder(trials: Trials) -> Sequence[tuple[float, float, float, int, int]]:
+    if len(trials.scales) == len(SCALES):
+        return _LADDER
+    return ((0.0, 100.0, trials.scales[0], 0, 100),)
 
 
 def _likely_scale(trials: Trials, room: int) -> float:
     """Choose the least reduction at which the room allows a good quality, by one encode."""
-    probe = 2.0
-    guess = _expected_quality(trials, probe, room)
+    scales = trials.scales
+    if len(scales) == 1:
+        return scales[0]
+    probe = 2.0 if 2.0 in scales else scales[-1]
+    guess = _expected(trials, probe, room)
     difference = math.log(max(1, room) / trials.length(probe, guess))
-    for scale in SCALES[:-1]:
-        quality = guess + (difference - _FALL * math.log(probe / scale)) / _SLOPE
+    for scale in scales:
+        quality = trials.coder.qualities[guess]
+        quality += round((difference - _FALL * math.log(probe / scale)) / _SLOPE)
         if quality >= LEAST_QUALITY[scale]:
             return scale
-    return SCALES[-1]
+    return scales[-1]
 
 
-def _expected_quality(trials: Trials, scale: float, room: int) -> int:
+def _expected(trials: Trials, scale: float, room: int) -> int:
     width, height = trials.picture.size
     rate = math.log(8 * max(1, room) / (width * height))
-    return _clipped(trials, (rate - _START + _FALL * math.log(scale)) / _SLOPE)
-
-
-def _clipped(trials: Trials, quality: float) -> int:
-    qualities = trials.coder.qualities
-    return min(max(round(quality), qualities[0]), qualities[-1])
+    return trials.index_of((rate - _START + _FALL * math.log(scale)) / _SLOPE)
 
 
 def _largest(trials: Trials, scale: float, room: int) -> int | None:
     """Find the largest quality that fits, or one that leaves little unused."""
-    qualities = trials.coder.qualities
-    quality = _expected_quality(trials, scale, room)
-    below, above = qualities[0] - 1, qualities[-1] + 1
-    slope = _SLOPE
-    last: tuple[int, float] | None = None
+    below, above = -1, trials.last + 1
+    # from the nearest that has been made
+    made = [index for each, index in trials._made if each == scale]
+    index = made[-1] if made else _expected(trials, scale, room)
+    slope = _SLOPE * trials.coder.qualities[-1] / trials.last
+    points: list[tuple[int, float]] = []
     while above - below > 1:
-        length = trials.length(scale, quality)
+        length = trials.length(scale, index)
+        points.append((index, math.log(length)))
         if length <= room:
-            below = quality
+            below = index
             if length >= (1 - _UNUSED) * room:
                 break
         else:
-            above = quality
-        if last is not None and last[0] != quality:
-            measured = (math.log(length) - last[1]) / (quality - last[0])
-            slope = min(max(measured, 0.015), 0.12)
-        last = quality, math.log(length)
-        step = math.log(max(1, room) / length) / slope
-        # rounded towards the side that fits
-        wanted = quality + math.floor(step)
-        quality = min(max(wanted, below + 1), above - 1)
-    return None if below < qualities[0] else below
-
-
-def rung(quality: float) -> tuple[float, int]:
-    """Return the scale and the base's quality that a quality of 0 to 100 stands for."""
-    for start, end, scale, first, last in _LADDER:
-        if quality <= end:
-            part = (quality - start) / (end - start)
-            return scale, round(first + part * (last - first))
-    raise AssertionError("the ladder ends at 100")
-
-
-# quality from, to; scale; base quality from, to.  Where the scale changes, bytes rise by a tenth
-_LADDER = (
-    (0.0, 20.0, 3.0, 0, 42),
-    (20.0, 60.0, 2.0, 28, 58),
-    (60.0, 80.0, 1.5, 48, 68),
-    (80.0, 100.0, 1.0, 58, 100),
-)
+            above = index
+        if len(points) > 1 and points[-1][0] != points[-2][0]:
+            measured = (points[-1][1] - points[-2][1]) / (points[-1][0] - points[-2][0])
+            slope = min(max(measured, 0.5 * slope), 2 * slope)
+        if len(points) < 5:
+            wanted = index + math.floor((math.log(max(1, room)) - points[-1][1]) / slope)
+        else:
+            wanted = (below + above) // 2
+        index = min(max(wanted, below + 1), above - 1)
+    return None if below < 0 else below

@@ -37,12 +37,12 @@ from diffc.codecs.ddcm_encoder import (
     walk_to_time,
 )
 from diffc.codecs.ddcm_settings import DdcmSettings
-from diffc.codecs.devices import device_of
 from diffc.codecs.hadamard import BlockLayout, HadamardCodebook
 from diffc.codecs.patch_model import KIND, PatchModel
 from diffc.codecs.picture_tensors import padded
 from diffc.codecs.roi import position_weights
 from diffc.codecs.walk import advance, ancestral, deterministic, times
+from diffc.devices import device_of
 from diffc.errors import RateError
 from diffc.range_coder import RangeDecoder
 

@@ -6,6 +6,7 @@ How it is coded is fixed here, and `diffc.codecs.hevc_file` keeps the slice alon
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -31,7 +32,8 @@ class HevcCoder:
 
     name: str = "hevc"
     identifier: int = 1
-    qualities: range = range(101)
+    qualities: Sequence[int] = range(101)
+    longest_side: int = LONGEST_SIDE
 
     def encode(self, picture: Image.Image, quality: int, *, fast: bool = False) -> bytes:
         """Code a picture without file boxes; see `BaseCoder`."""
@@ -70,6 +72,8 @@ class HevcCoder:
         try:
             picture = heif.open_heif(io.BytesIO(file)).to_pillow()
             decoded = plain(picture, "L" if grey else "RGB")
+        except MemoryError:
+            raise
         except Exception as error:
             raise FileError(
                 f"an HEVC base picture was not decoded ({error}): the file is damaged"

@@ -50,6 +50,11 @@ def folder_of(model: str | None, kind: str) -> Path:
             f"model is {', '.join(EMBEDDED[kind])} or a directory with a config.json, not "
             f"{model[:100]!r}: name one of these"
         )
+    if not _is_model(folder, kind):
+        raise OptionError(
+            f"this codec's models are of kind {kind!r}, and that in {model[:100]!r} is not: name "
+            "another directory"
+        )
     return folder
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -43,13 +44,15 @@ class RestoringModel:
         config = config_of(folder)[KIND]
         self.fingerprint = fingerprint(folder)
         self.device = device
-        network = RestoringNetwork(
-            RestoringConfig(tuple(config["widths"]), tuple(config["blocks"]), config["embedding"])
-        )
+        sizes: dict[str, Any] = {
+            key: tuple(v) if isinstance(v, list) else v for key, v in config.items()
+        }
+        network = RestoringNetwork(RestoringConfig(**sizes))
         weights = load_file(folder / WEIGHTS)
         network.load_state_dict({key: value.float() for key, value in weights.items()})
         placed(network, device).eval().requires_grad_(False)
-        self._network = with_convolutions_in(network, fast_dtype(device))
+        with_convolutions_in(network, fast_dtype(device))
+        self._network = network
 
     def restore(
         self,
@@ -59,7 +62,7 @@ class RestoringModel:
         scale: Tensor,
         path: Sequence[Tensor],
         progress: Progress = no_progress,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         """Restore pictures.
 
         Parameters
@@ -76,21 +79,31 @@ class RestoringModel:
         Returns
         -------
         Tensor
-            (N, 3, H, W), float32, about [-1, 1].
+            The pictures (N, 3, H, W), float32, about [-1, 1].
+        Tensor
+            Deviations of the detail that they lack, for `diffc.codecs.texture.texture`.
         """
+        deviation: list[Tensor] = []
         steps = iter(range(len(path)))
 
         def restorer(state: Tensor, ratio: Tensor) -> Tensor:
-            progress(next(steps), len(path))
+            step = next(steps)
+            progress(step, len(path))
+            if step < len(path) - 1:
+                return tiled(lambda y, z: self._network(y, ratio, z, level, scale), state)
 
-            def network(tile: Tensor) -> Tensor:
-                tile = tile.contiguous(memory_format=torch.channels_last)
-                made: Tensor = self._network(tile[:, :3], ratio, tile[:, 3:], level, scale)
-                return made
+            def estimate(y: Tensor, z: Tensor) -> Tensor:
+                return torch.cat(self._network.estimate(y, ratio, z, level, scale), dim=1)
 
+            both = tiled(estimate, state)
+            deviation.append(both[:, 3:])
+            return both[:, :3]
+
+        def tiled(network: Callable[[Tensor, Tensor], Tensor], state: Tensor) -> Tensor:
             return in_tiles(
                 network,
-                torch.cat([state, base], dim=1),
+                state,
+                base,
                 largest=_TILE,
                 margin=_MARGIN,
                 scale=1,
@@ -99,7 +112,7 @@ class RestoringModel:
 
         restored = sample(restorer, base, noise, path)
         progress(len(path), len(path))
-        return restored
+        return restored, deviation[0]
 
 
 def load(folder: Path, device: str) -> RestoringModel:

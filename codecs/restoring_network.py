@@ -1,5 +1,8 @@
 """The network of the relay codec: a photograph from its base picture and a noisy state.
 
+Beside the picture it estimates how strong the detail is that the picture lacks; see
+`diffc.codecs.texture`.
+
 It works in pixels, there is no autoencoder to limit quality: windows of 12x12 at steps of 4 go
 in and out.  A grid is not left to training to avoid: windows that go out overlap, fade at their
 borders and add up evenly, and features are enlarged bilinearly.
@@ -15,8 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from diffc.codecs.blocks import NoiseLevelEmbedding, modulated_blocks
+from diffc.codecs.texture import BANDS
 
 STRIDE, TAPS = 4, 3
+# logarithms of deviations over the base's error: where they start, and how far they may go
+_USUAL, _LEAST, _MOST = -1.0, -6.0, 2.0
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,7 @@ class RestoringConfig:
     widths: tuple[int, int, int] = (96, 176, 320)
     blocks: tuple[int, int, int] = (2, 3, 5)
     embedding: int = 96
+    texture_blocks: int = 2
 
 
 class RestoringNetwork(nn.Module):
@@ -53,11 +60,25 @@ class RestoringNetwork(nn.Module):
         self.quarter_out = _blocks(quarter, first, config, 2)
         self.leave = nn.Parameter(torch.zeros(3 * STRIDE**2, first, TAPS, TAPS))
         self.register_buffer("window", _fading_window(), persistent=False)
+        self.texture = _blocks(config.texture_blocks, first, config, 2)
+        self.deviation = nn.Conv2d(first, BANDS, 1)
+        nn.init.zeros_(self.deviation.weight)
+        nn.init.constant_(self.deviation.bias, _USUAL)  # type: ignore[arg-type]
 
     def forward(
         self, state: Tensor, ratio: Tensor, base: Tensor, level: Tensor, scale: Tensor
     ) -> Tensor:
         """Return the restored picture (N, 3, H, W), float32, about [-1, 1], not clipped.
+
+        The arguments are those of `estimate`.
+        """
+        features, _ = self.features(state, ratio, base, level, scale)
+        return self.picture(features, base, level)
+
+    def estimate(
+        self, state: Tensor, ratio: Tensor, base: Tensor, level: Tensor, scale: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the restored picture, and the deviations of what it lacks (N, BANDS, H, W).
 
         Parameters
         ----------
@@ -68,6 +89,14 @@ class RestoringNetwork(nn.Module):
             r_n, the root mean square error of the base, and how many times smaller it was coded,
             each (N,), float32, > 0.
         """
+        features, embedding = self.features(state, ratio, base, level, scale)
+        deviation = self.missing(features, embedding, level)
+        return self.picture(features, base, level), deviation
+
+    def features(
+        self, state: Tensor, ratio: Tensor, base: Tensor, level: Tensor, scale: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return what `picture` and `missing` start from, and the levels' embedding."""
         embedding = self.embed_ratio(ratio) + self.embed_level(level) + self.embed_scale(scale)
         error = level[:, None, None, None]
         dtype = self.enter.weight.dtype
@@ -88,9 +117,22 @@ class RestoringNetwork(nn.Module):
         x = x + _doubled(self.from_eighth(inner))
         for block in self.quarter_out:
             x = block(x, embedding)
-        added = F.pixel_shuffle(F.conv2d(x, self._kernel().to(x.dtype), padding=1), STRIDE)
+        return x, embedding
+
+    def picture(self, features: Tensor, base: Tensor, level: Tensor) -> Tensor:
+        """Add to the base what the features say."""
+        kernel = self._kernel().to(features.dtype)
+        added = F.pixel_shuffle(F.conv2d(features, kernel, padding=1), STRIDE)
         # the base's error is the natural size of what has to be added
-        return base + error * added.float()
+        return base + level[:, None, None, None] * added.float()
+
+    def missing(self, features: Tensor, embedding: Tensor, level: Tensor) -> Tensor:
+        """Return the deviations of missing detail in bands, float32 (N, BANDS, H, W)."""
+        for block in self.texture:
+            features = block(features, embedding)
+        logarithm = self.deviation(features).float().clamp(_LEAST, _MOST)
+        large = F.interpolate(logarithm, scale_factor=STRIDE, mode="bilinear", align_corners=False)
+        return level[:, None, None, None] * large.exp()
 
     def _kernel(self) -> Tensor:
         """Return the outgoing windows, faded, and even: a constant feature adds a constant."""

@@ -16,9 +16,8 @@ def _spans(length: int, largest: int, multiple: int) -> list[tuple[int, int]]:
 
 
 def in_tiles(
-    network: Callable[[Tensor], Tensor],
-    latent: Tensor,
-    *,
+    network: Callable[..., Tensor],
+    *latents: Tensor,
     largest: int,
     margin: int,
     scale: int,
@@ -29,10 +28,10 @@ def in_tiles(
     Parameters
     ----------
     network : callable
-        Maps (N, C, h, w) to (N, D, scale h, scale w); what it computes at a position depends on
+        Maps a part (N, C, h, w) of each latent to (N, D, scale h, scale w); what it computes at a position depends on
         at most ``margin`` positions around it, so that tiles join without a seam.
-    latent : Tensor
-        (N, C, height, width).
+    *latents : Tensor
+        (N, C, height, width), of one height and width.
     largest, margin : int
         Sides of a tile's inner part, and what is computed around it, in latent positions;
         multiples of ``multiple``.
@@ -41,16 +40,18 @@ def in_tiles(
     multiple : int
         Tiles start at multiples of it, because the network halves the latent so often.
     """
-    height, width = latent.shape[2:]
+    height, width = latents[0].shape[2:]
     if max(height, width) <= largest + margin:
-        return network(latent)
+        return network(*latents)
     result: Tensor | None = None
     for top, bottom in _spans(height, largest, multiple):
         for left, right in _spans(width, largest, multiple):
             first_row, first_column = max(0, top - margin), max(0, left - margin)
-            made = network(latent[:, :, first_row : bottom + margin, first_column : right + margin])
+            rows = slice(first_row, bottom + margin)
+            columns = slice(first_column, right + margin)
+            made = network(*(latent[:, :, rows, columns] for latent in latents))
             if result is None:
-                shape = (len(latent), made.shape[1], scale * height, scale * width)
+                shape = (len(made), made.shape[1], scale * height, scale * width)
                 result = made.new_empty(shape)
             rows = slice(scale * (top - first_row), scale * (bottom - first_row))
             columns = slice(scale * (left - first_column), scale * (right - first_column))

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from PIL import Image
 
 from diffc.api import Source, as_kind, check_kind, encode, info_of, opened
-from diffc.body import read_body
+from diffc.body import Body, read_body
+from diffc.codec import DecodeOptions
 from diffc.context import with_changes
+from diffc.header import Header
 from diffc.header_reader import read_header
 
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def decode_batch(files: Iterable[Source], *, to: str = "pil", **options: Any) ->
     **options
         Those of `diffc.decoding`.
     """
-    from diffc.reconstruction import check_size, decode_bodies
+    from diffc.reconstruction import check_size
 
     check_kind(to)
     chosen = with_changes(**options)
@@ -69,11 +71,29 @@ def decode_batch(files: Iterable[Source], *, to: str = "pil", **options: Any) ->
             header = read_header(file.read)
             check_size(header.size)
             found.append((header, read_body(header, file.read)))
-    made = []
+    made: list[Any] = []
     for _, group in groupby(found, lambda each: each[0].codec):
         together = list(group)
-        pictures = decode_bodies(together, chosen)
+        pictures = _decoded(together, len(made), chosen)
         for picture, (header, _body) in zip(pictures, together, strict=True):
             picture.info.update(info_of(header))
             made.append(as_kind(picture, to))
     return made
+
+
+def _decoded(
+    files: list[tuple[Header, Body]], first: int, options: DecodeOptions
+) -> list[Image.Image]:
+    """Decode files of one codec; if that fails, say which of the batch is at fault."""
+    from diffc.reconstruction import decode_bodies, decode_body
+
+    try:
+        return decode_bodies(files, options)
+    except OSError:
+        pictures = []
+        for number, (header, body) in enumerate(files, first):
+            try:
+                pictures.append(decode_body(header, body, options))
+            except OSError as error:
+                raise type(error)(f"file {number} of the batch, from 0: {error}") from error
+        return pictures

@@ -7,10 +7,13 @@ files failed; 130, interrupted; 141, the reader of the output has gone.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 import warnings
 from collections.abc import Sequence
+
+from PIL import Image
 
 import diffc
 from diffc import cli_bench, cli_compare, cli_decode, cli_encode, cli_info
@@ -27,6 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv : sequence of str, optional
         Arguments; those of the process if left out.
     """
+    _print_any_text()
     try:
         code = _run(argv)
         # here, where a reader that has gone is still handled
@@ -40,6 +44,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _print_any_text() -> None:
+    """Put "?" for characters that the output's encoding lacks, such as those of a file's name."""
+    stream = sys.stdout
+    if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        stream.reconfigure(errors="replace")
+
+
 def _run(argv: Sequence[str] | None) -> int:
     try:
         args = _parser().parse_args(argv)
@@ -50,7 +61,7 @@ def _run(argv: Sequence[str] | None) -> int:
         return stop.code if isinstance(stop.code, int) else 0
     except BrokenPipeError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, MemoryError, Image.DecompressionBombError) as error:
         print(f"diffc: {reason_of(error)}", file=sys.stderr)
         return 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,8 @@ def add_to(commands: Any) -> None:
 def _run(args: argparse.Namespace) -> int:
     _check(args)
     _need_packages(args)
+    if args.results is not None:
+        _check_writable(args.results)
     bar = _Bar()
     try:
         failed, whole = _code(args, bar)
@@ -105,6 +108,14 @@ def _check(args: argparse.Namespace) -> None:
             args.usage(f"--{name.replace('_', '-')} is at least 1, not {value}")
 
 
+def _check_writable(path: Path) -> None:
+    """Miss where a page cannot go before the work, not after it."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file in it")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ValueError(f"{path} has no folder that can be written in: create or change it")
+
+
 def _need_packages(args: argparse.Namespace) -> None:
     """Miss what is needed at the end before the work, not after it."""
     from diffc.bench.packages import load_package
@@ -114,6 +125,7 @@ def _need_packages(args: argparse.Namespace) -> None:
 
 
 def _code(args: argparse.Namespace, bar: _Bar) -> tuple[int, RunFile]:
+    from diffc.bench.places import RUN
     from diffc.bench.run_file import read_run
     from diffc.bench.summary import choose_anchor
 
@@ -127,8 +139,9 @@ def _code(args: argparse.Namespace, bar: _Bar) -> tuple[int, RunFile]:
 
     codecs = split_specs(args.codecs)
     paths = find_pictures(args.folder)[: args.images]
-    if args.anchor is not None and not (args.out / "run.json").exists():
-        choose_anchor(codecs, args.anchor)
+    there = read_run(args.out).codecs if (args.out / RUN).exists() else []
+    # before anything of the run is written
+    choose_anchor([*there, *codecs], args.anchor)
     prepared = prepare(
         paths,
         codecs,
@@ -138,7 +151,6 @@ def _code(args: argparse.Namespace, bar: _Bar) -> tuple[int, RunFile]:
         device=args.device,
         complain=bar.complain,
     )
-    choose_anchor(prepared.whole.codecs, args.anchor)
     if args.perceptual_weights is None:
         bar.complain(
             "diffc: no perceptual distance and no patch distance without --perceptual-weights"
@@ -155,24 +167,27 @@ def _time(args: argparse.Namespace, whole: RunFile, bar: _Bar) -> int:
 
 
 def _show(args: argparse.Namespace, whole: RunFile) -> None:
+    """Write all files, then print: what reads the output may go away."""
     from diffc.bench.curves import write_curves
     from diffc.bench.summary import summarise
     from diffc.bench.tables import all_tables, print_tables
 
     summary = summarise(args.out, whole, args.anchor)
-    print_tables(all_tables(args.out, whole, summary), sys.stdout)
-    files = write_curves(args.out, whole, summary)
-    if files:
-        print(f"plots: {args.out / 'plots'}")
+    made = []
+    if write_curves(args.out, whole, summary):
+        made.append(f"plots: {args.out / 'plots'}")
     if args.results is not None:
         from diffc.bench.results import write_results
 
         write_results(args.results, args.out, whole, summary)
-        print(f"results: {args.results}")
+        made.append(f"results: {args.results}")
     if not args.no_report:
         from diffc.bench.report import write_report
 
-        print(f"report: {write_report(args.out)}")
+        made.append(f"report: {write_report(args.out)}")
+    print_tables(all_tables(args.out, whole, summary), sys.stdout)
+    for line in made:
+        print(line)
 
 
 class _Bar:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffc.cli_items import SOME_FAILED
+from diffc.cli_items import SOME_FAILED, STANDARD
 from diffc.cli_progress import Bars
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "-f", "--force", action="store_true", help="make all of an earlier comparison anew"
     )
-    parser.set_defaults(run=_run)
+    parser.set_defaults(run=_run, usage=parser.error)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -59,6 +59,8 @@ def _run(args: argparse.Namespace) -> int:
     from diffc.bench.comparison import compare, default_codecs
     from diffc.bench.specs import split_specs
 
+    if args.photo == STANDARD:
+        args.usage("a photo is read more than once: name a file, not '-'")
     photo = Path(args.photo)
     out = Path(args.out) if args.out else Path(f"{photo.stem}-compare")
     bars = Bars(1)

@@ -25,5 +25,6 @@ def key_and_value(text: str) -> tuple[str, Any]:
         raise ValueError(f"an option is KEY=VALUE, not {text!r}")
     try:
         return key.replace("-", "_"), json.loads(value)
-    except ValueError:
+    # nested too deeply
+    except (ValueError, RecursionError):
         return key.replace("-", "_"), value

@@ -38,6 +38,7 @@ class Purpose(IntEnum):
     GAUSSIAN_ATOM = 2
     FILL = 3
     ORDER = 4
+    TEXTURE = 5
 
 
 def random_words(

@@ -17,7 +17,7 @@ from diffc.codec import Codec
 from diffc.errors import CodecNotAvailableError
 
 ENTRY_POINTS = "diffc.codecs"
-DEFAULT_CODEC = "ddcm"
+DEFAULT_CODEC = "relay"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _TARGET = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
 
@@ -70,6 +70,15 @@ _BUILT_IN = {
         weights_licence="MIT",
         needs="torch",
         options=("steps", "atoms", "seed", "roi", "target_psnr"),
+    ),
+    "relay": _Entry(
+        "diffc.codecs.relay:RelayCodec",
+        "built in",
+        description="relay residual diffusion from an AV1 picture",
+        models=("tiny",),
+        weights_licence="MIT",
+        needs="torch",
+        options=("base", "scale", "seed"),
     ),
 }
 # the algorithm of that name (arXiv 2501.09815) may join; nobody else should take it

@@ -18,14 +18,14 @@ os.environ["DIFFC_MODELS"] = os.pathsep.join(map(str, (MODEL, RELAY_MODEL)))
 
 @pytest.fixture(scope="session")
 def model() -> str:
-    """Directory of the small test model."""
-    return str(MODEL)
+    """Directory of the small test model of the default codec."""
+    return str(RELAY_MODEL)
 
 
 @pytest.fixture(scope="session")
-def relay_model() -> str:
-    """Directory of the small test model of relay."""
-    return str(RELAY_MODEL)
+def ddcm_model() -> str:
+    """Directory of the small test model of ddcm."""
+    return str(MODEL)
 
 
 def draw_photo() -> Image.Image:

@@ -1,4 +1,4 @@
-"""Write frozen files: ``python tests/make_frozen.py FOLDER``.
+"""Write frozen files: ``python tests/make_frozen.py ddcm|relay FOLDER``.
 
 Run once for each new bitstream or container version, into a new folder.  The files in
 tests/data/frozen are never written again: every later version has to decode them.
@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from conftest import MODEL, draw_photo
+from conftest import MODEL, RELAY_MODEL, draw_photo
 
 import diffc
 
@@ -38,18 +38,31 @@ def cases() -> dict[str, tuple[Any, dict[str, Any]]]:
                 "icc_profile": b"p" * 99,
             },
         ),
+    }
+
+
+def cases_of(codec: str) -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Return what options of one codec make different."""
+    photo = draw_photo()
+    if codec == "relay":
+        return {
+            "seed-scale": (photo, {"quality": 50, "seed": 7, "scale": 1.5}),
+            "full-size": (photo.resize((200, 40)), {"target_size": 1500, "scale": 1.0}),
+        }
+    return {
         "seed-atoms": (photo, {"target_size": 60, "seed": 7, "atoms": 3}),
         "steps": (photo.resize((200, 40)), {"quality": 50, "steps": 12}),
     }
 
 
-def main(folder: Path) -> None:
+def main(codec: str, folder: Path) -> None:
     """Write each file, its picture, and what its header says."""
     folder.mkdir(parents=True)
-    for name, (image, options) in cases().items():
-        data = diffc.encode(image, model=str(MODEL), **options)
+    model = str(RELAY_MODEL if codec == "relay" else MODEL)
+    for name, (image, options) in (cases() | cases_of(codec)).items():
+        data = diffc.encode(image, backend=codec, model=model, **options)
         (folder / f"{name}.diffc").write_bytes(data)
-        diffc.decode(data, steps=1).save(folder / f"{name}.png")
+        diffc.decode(data, steps=1, realism=0).save(folder / f"{name}.png")
         info = diffc.info(data)
         fields = {"size": info.size, "mode": info.mode, "codec": info.codec, "model": info.model}
         fields |= {"version": info.bitstream_version, "metadata": info.metadata_bytes}
@@ -57,4 +70,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(sys.argv[1], Path(sys.argv[2]))

@@ -14,7 +14,7 @@ def test_a_coder_is_found_by_name_and_identifier(name: str, identifier: int) -> 
     coder = base_coder(name)
     assert coder is base_coder(identifier)
     assert (coder.name, coder.identifier) == (name, identifier)
-    assert len(coder.qualities) >= 100
+    assert len(coder.qualities) >= 60
 
 
 def test_an_unknown_name_is_the_callers_mistake() -> None:

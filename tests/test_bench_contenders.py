@@ -14,6 +14,7 @@ import diffc
 from diffc.bench.contender import Repeatable
 from diffc.bench.contenders import contender, contenders, known
 from diffc.bench.host_codecs import HOST_CODECS
+from diffc.bench.offered import OfferedContender
 from diffc.bench.search import highest_fitting
 from diffc.bench.shrunk import SCALES, shrunk_size
 from diffc.bench.specs import label_of, parse_spec, slug, split_specs
@@ -77,6 +78,8 @@ def test_options_are_json_or_texts():
     options = {"model": "a/b", "guidance": 2.5, "atoms": None, "some_thing": "x=y"}
     assert parse_spec(spec) == ("perco", options)
     assert parse_spec("avif") == ("avif", {})
+    # too deep to be read as JSON
+    assert parse_spec(f"perco:a={'[' * 20_000}") == ("perco", {"a": "[" * 20_000})
     for wrong in ("", ":a=1", "ddcm:", "ddcm:steps", "ddcm:a=1,a=2"):
         with pytest.raises(ValueError, match=r"KEY=VALUE|comes twice"):
             parse_spec(wrong)
@@ -286,8 +289,8 @@ def test_out_of_reach_a_registered_codec_makes_the_nearest_file(photo):
     assert codec.decode(highest.data).tobytes() == photo.tobytes()
 
 
-def test_ddcm_reaches_its_lowest_rate(photo, model):
-    codec = contender(f"ddcm:model={model},steps=5", None, None)
+def test_ddcm_reaches_its_lowest_rate(photo, ddcm_model):
+    codec = contender(f"ddcm:model={ddcm_model},steps=5", None, None)
     lowest = codec.encode(photo, 1)
     assert diffc.info(lowest.data).payload_bytes == 0
     assert codec.decode(lowest.data).size == photo.size
@@ -359,7 +362,13 @@ class Flat:
 def make(options, device):
     if set(options) - {"depth"}:
         raise ValueError("flat has the option depth: drop others")
+    options = {name: int(value) for name, value in options.items()}
     return Flat(options, device)
+
+
+def half(options, device):
+    made = Flat(options, device)
+    return type("Half", (), {"label": "half", "extension": ".h", "encode": made.encode})()
 """
 
 
@@ -371,6 +380,7 @@ def foreign(tmp_path, monkeypatch):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: flat-for-tests\nVersion: 1\n")
     points = "flat = flat_for_tests:make\ngone = flat_for_tests:gone\n"
+    points += "half = flat_for_tests:half\n"
     (info / "entry_points.txt").write_text(f"[diffc.contenders]\n{points}")
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -379,7 +389,10 @@ def foreign(tmp_path, monkeypatch):
 def test_another_package_offers_a_codec(photo):
     assert "flat" in known()
     codec = contender("flat:depth=8", None, "cpu")
-    assert (codec.options, codec.device) == ({"depth": 8}, "cpu")
+    assert isinstance(codec, OfferedContender)
+    assert (codec.spec, codec.identity()) == ("flat:depth=8", "flat-for-tests 1")
+    assert (codec.made.options, codec.made.device) == ({"depth": 8}, "cpu")
+    assert not isinstance(codec, Repeatable)
     attempt = codec.encode(photo, 10)
     assert len(attempt.data) == 3
     assert codec.decode(attempt.data, photo.size).size == photo.size
@@ -387,3 +400,23 @@ def test_another_package_offers_a_codec(photo):
         contender("flat:size=8", None, None)
     with pytest.raises(ValueError, match="'gone' cannot be imported"):
         contender("gone", None, None)
+    with pytest.raises(ValueError, match=r"'flat:depth=null' cannot be made \(TypeError: "):
+        contender("flat:depth=null", None, None)
+    with pytest.raises(ValueError, match="it has no decode: tell the author"):
+        contender("half", None, None)
+
+
+@pytest.mark.usefixtures("foreign")
+def test_two_codecs_of_one_factory_have_rows_of_their_own(photo, tmp_path):
+    from diffc.bench.rows import RowStore
+    from diffc.bench.run_file import read_run
+    from diffc.bench.runner import prepare, run
+
+    photo.save(tmp_path / "a.png")
+    out, specs = tmp_path / "out", ["flat:depth=8", "flat:depth=2"]
+    assert run(prepare([tmp_path / "a.png"], specs, [1.0], out)) == 0
+    assert [row.codec for row in RowStore(out).rows()] == specs
+    assert list(read_run(out).labels.values()) == ["flat", "flat (2)"]
+    # what is added later is told apart, too
+    run(prepare([tmp_path / "a.png"], ["flat"], [1.0], out))
+    assert read_run(out).labels["flat"] == "flat (3)"

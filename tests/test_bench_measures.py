@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -15,7 +16,15 @@ from torch.nn import functional as F
 
 from diffc.bench import learned, packages
 from diffc.bench.measures import MEASURES, PATCH_DISTANCE, Measurer
-from diffc.bench.pixel_measures import PSNR_LIMIT, load_gmsd, load_haarpsi, load_ms_ssim, psnr
+from diffc.bench.pixel_measures import (
+    PSNR_LIMIT,
+    Compare,
+    load_gmsd,
+    load_haarpsi,
+    load_ms_ssim,
+    psnr,
+)
+from diffc.bench.precision import full_precision
 
 
 def needs(name: str) -> ModuleType:
@@ -281,3 +290,26 @@ def lpips_of_alexnet(
         linear = fitted.lins[layer].model[-1].weight
         total += float(F.conv2d((unit[:1] - unit[1:]).square(), linear).mean())
     return total
+
+
+@pytest.mark.parametrize("load", [load_ms_ssim, load_haarpsi, load_gmsd])
+def test_values_do_not_depend_on_the_number_of_threads(load: Callable[[str], Compare]) -> None:
+    needs("piq")
+    pair = photo_pair(331, 277)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(load("cpu")(*pair))
+    finally:
+        torch.set_num_threads(before)
+    # far below the six digits that rows keep
+    assert found[0] == pytest.approx(found[1], rel=1e-12)
+
+
+def test_products_are_in_full_where_a_device_would_round_them() -> None:
+    allowed = torch.backends.cudnn.allow_tf32
+    with full_precision():
+        assert not torch.backends.cudnn.allow_tf32
+    assert torch.backends.cudnn.allow_tf32 == allowed

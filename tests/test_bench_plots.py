@@ -93,6 +93,16 @@ def test_many_codecs(tmp_path: Path) -> None:
     assert all(f"<!-- {name} -->" in text for name in curves)
 
 
+def test_codecs_may_share_a_label_and_labels_are_plain_text(tmp_path: Path) -> None:
+    curves = {spec: [(0.1, value), (0.2, value)] for spec, value in (("a", 1.0), ("b", 2.0))}
+    labels = {"a": "$x", "b": "$x$ and $\\y$"}
+    files = write_plot(tmp_path / "a", MEASURES["gmsd"], curves, labels=labels)
+    text = files[1].read_text(encoding="utf-8")
+    assert all(f"<!-- {label} -->" in text for label in labels.values())
+    same = write_plot(tmp_path / "b", MEASURES["gmsd"], curves, labels={"a": "x", "b": "x"})
+    assert len(strokes(same[1])) == 2
+
+
 @pytest.mark.parametrize(
     "heights",
     [[0.5], [0.1, 0.5, 0.9], [0.5, 0.5, 0.5], [0.0, 0.0, 0.99, 1.0], [0.4, 0.42, 0.47, 0.53]],

@@ -18,6 +18,7 @@ from diffc.bench.places import SPEED, SUMMARY, Places
 from diffc.bench.report import write_report
 from diffc.bench.report_pictures import embed, spread
 from diffc.bench.rows import RowStore
+from diffc.bench.summary import summarise
 
 pytest.importorskip("jinja2")
 
@@ -145,8 +146,26 @@ def test_a_measure_that_some_rows_lack_has_no_mean_there(run_folder):
             row.measures.pop("psnr")
         store.append(row)
     page = page_of(run_folder)
-    assert page.row("avif", 0)[2:4] == ["–", "0.8600"]
-    assert page.row("ddcm:steps=2")[2:4] == ["22.50", "0.8500"]
+    # MS-SSIM has no mean over all images, and so no column
+    assert page.row("avif", 0)[1:4] == ["0.4986", "–", "0.1450"]
+    assert page.row("ddcm:steps=2")[1:4] == ["0.5000", "22.50", "0.1500"]
+
+
+def test_figures_are_those_of_the_summary(run_folder):
+    run = report_data.read_run(run_folder)
+    pytest.importorskip("bjontegaard")
+    summary = summarise(run_folder, run.asked)
+    assert list(run.cells.values()) == summary.cells
+
+
+def test_pictures_too_long_for_webp_are_in_the_page_too(tmp_path):
+    path = tmp_path / "a.png"
+    Image.linear_gradient("L").resize((16384, 2)).convert("RGB").save(path)
+    (text,) = embed({"a": [path]}, 10**9).texts
+    # by this the page knows it
+    assert text.startswith("iVBORw0KGgo")
+    with Image.open(io.BytesIO(base64.b64decode(text))) as shown, Image.open(path) as original:
+        assert (shown.format, shown.tobytes()) == ("PNG", original.tobytes())
 
 
 def test_bd_rates_speed_and_the_machine(run_folder):

@@ -192,6 +192,7 @@ def test_the_page_of_results_is_the_same_for_the_same_rows(folder, asked, tmp_pa
     assert "* processor: a fast one" in page
     assert "Not measured here: VGG-19 distance." in page
     assert "--codecs ddcm:steps=2,jpeg \\\n  --bpp 0.1 0.2 0.4 0.8 --out DIR" in page
+    assert "--images 2 --anchor jpeg --results docs/results.md" in page
     assert str(tmp_path) not in page
     assert not re.search(r"20\d\d-\d\d", page)
     # tables have as many cells in each line

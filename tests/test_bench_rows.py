@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
+from diffc.bench.places import SPEED
 from diffc.bench.rows import CSV, ROWS, JsonLines, Row, RowStore
+from diffc.bench.speed_rows import read_speed
 
 ROW = Row(
     image="photo",
@@ -64,6 +66,33 @@ def test_any_other_damage_is_an_error(tmp_path):
     (tmp_path / ROWS).write_bytes(b'{"image": "a"}\n')
     with pytest.raises(ValueError, match="another version"):
         RowStore(tmp_path)
+
+
+@pytest.mark.parametrize("line", [b"5", b"[]", b"null", b"[" * 20_000])
+def test_lines_are_objects(tmp_path, line):
+    for name in (ROWS, SPEED):
+        (tmp_path / name).write_bytes(line + b"\n")
+    message = "has a line 1 that is no JSON object: remove it, or name another folder with --out"
+    with pytest.raises(ValueError, match=message):
+        RowStore(tmp_path)
+    with pytest.raises(ValueError, match=message):
+        read_speed(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"measures": None}, {"measures": {"psnr": "20"}}, {"bytes": "70"}, {"bytes": True}, {"x": 1}],
+)
+def test_rows_have_values_of_their_types(tmp_path, change):
+    (tmp_path / ROWS).write_text(json.dumps(asdict(ROW) | change) + "\n")
+    with pytest.raises(ValueError, match="rows of another version"):
+        RowStore(tmp_path)
+
+
+def test_timings_have_values_of_their_types(tmp_path):
+    (tmp_path / SPEED).write_text("{}\n")
+    with pytest.raises(ValueError, match="timings of another version of diffc: remove it"):
+        read_speed(tmp_path)
 
 
 def test_what_is_no_json_is_not_written(tmp_path):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,12 +15,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from codecs_for_tests import PlanesCodec
 from PIL import Image, ImageCms
 
-from diffc.bench import preparation
+from diffc.bench import host_codecs, preparation
+from diffc.bench.contenders import contender
 from diffc.bench.pictures import find_pictures, named, read_rgb
 from diffc.bench.places import Places
+from diffc.bench.registered import RegisteredContender
 from diffc.bench.rows import ROWS, RowStore
 from diffc.bench.run_file import read_run
 from diffc.bench.runner import prepare, run
@@ -83,12 +89,13 @@ def test_the_same_run_makes_the_same_rows(folder, tmp_path):
 def test_no_row_is_made_twice_and_others_are_added(folder, tmp_path):
     out = tmp_path / "out"
     before = PlanesCodec.encoded
+    # each time a small file more, which tells the model
     bench(folder, out, ["planes:planes=6"], [2.0])
-    assert PlanesCodec.encoded == before + 2
+    assert PlanesCodec.encoded == before + 3
     _, rows, _ = bench(folder, out, ["planes:planes=6"], [2.0, 1.0])
-    assert PlanesCodec.encoded == before + 4
+    assert PlanesCodec.encoded == before + 6
     _, rows, _ = bench(folder, out, ["jpeg"], [2.0])
-    assert PlanesCodec.encoded == before + 4
+    assert PlanesCodec.encoded == before + 6
     assert len(rows) == 6
     whole = read_run(out)
     assert (whole.codecs, whole.targets) == (["planes:planes=6", "jpeg"], [1.0, 2.0])
@@ -219,6 +226,51 @@ def test_a_folder_holds_one_question(folder, tmp_path, photo, change, message):
     assert (out / "run.json").read_bytes() == before
 
 
+def test_rows_of_another_model_or_version_are_not_gone_on_with(
+    folder, tmp_path, ddcm_model, monkeypatch
+):
+    out = tmp_path / "out"
+    model = tmp_path / "model"
+    shutil.copytree(ddcm_model, model)
+    spec = f"ddcm:steps=2,model={model}"
+    prepare(folder, [spec, "jpeg"], [1.0], out)
+    before = (out / "run.json").read_bytes()
+    first = read_run(out).identities
+    assert re.fullmatch(r"ddcm, bitstream \d+, model [0-9a-f]+", first[spec])
+    assert re.fullmatch(r"Pillow [\d.]+, libjpeg_turbo [\d.]+", first["jpeg"])
+    prepare(folder, [spec, "jpeg"], [1.0], out)
+    assert (out / "run.json").read_bytes() == before
+    # another model in the same place
+    monkeypatch.setattr(RegisteredContender, "identity", lambda self: "ddcm, model 0")
+    with pytest.raises(ValueError, match=r"holds rows of codec 'ddcm.*, which is now ddcm, model"):
+        prepare(folder, [spec], [1.0], out)
+    monkeypatch.setattr(host_codecs, "pillow_version", "0.1")
+    with pytest.raises(ValueError, match=r"codec 'jpeg' by Pillow .* now Pillow 0.1, .*--out"):
+        prepare(folder, ["jpeg"], [1.0], out)
+    # what is not asked for stays
+    prepare(folder, ["webp"], [1.0], out)
+    assert read_run(out).identities[spec] == first[spec]
+
+
+def test_a_model_is_known_by_its_content(ddcm_model, model):
+    said = {
+        spec: contender(f"{spec}:model={model}", None, "cpu").identity()
+        for spec, model in (("ddcm", ddcm_model), ("relay", model))
+    }
+    for spec, identity in said.items():
+        assert identity.startswith(f"{spec}, bitstream ")
+        assert ", model " in identity
+
+
+def test_a_run_that_goes_on_elsewhere_tells_of_both_machines(folder, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    for processor in ("slow", "fast", "slow", "fast"):
+        found = {"processor": processor, "cores": "2"}
+        monkeypatch.setattr(preparation, "describe_machine", lambda found=found: found)
+        prepare(folder, ["jpeg"], [1.0], out)
+    assert read_run(out).machine == {"processor": "slow; later fast", "cores": "2"}
+
+
 def test_a_folder_of_something_else_is_left_alone(folder, tmp_path):
     with pytest.raises(ValueError, match="holds something else"):
         prepare(folder, ["jpeg"], [1.0], folder)
@@ -273,6 +325,64 @@ def test_pictures_are_upright_rgb_in_their_own_space(tmp_path, photo):
     assert picture.tobytes() == photo.rotate(-90, expand=True).tobytes()
     photo.convert("L").save(path)
     assert read_rgb(path).mode == "RGB"
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
+def test_pictures_of_more_than_8_bits_are_left_out(folder, tmp_path, mode):
+    name = "deep.png" if mode == "I;16" else "deep.tif"
+    Image.new(mode, (96, 64), 300).save(folder / name)
+    failed, rows, (line,) = bench(folder, tmp_path / "out", ["jpeg"], [1.0])
+    assert (failed, len(rows)) == (1, 2)
+    assert line.startswith(f"diffc: {name}: DIFFC holds 8 bits a channel, and mode ")
+
+
+def test_names_that_are_no_text_are_worked_with(folder, tmp_path, photo):
+    try:
+        photo.save(folder / os.fsdecode(b"caf\xe9.png"))
+    except OSError:
+        pytest.skip("this system has text for names only")
+    failed, rows, lines = bench(folder, tmp_path / "out", ["jpeg"], [1.0])
+    assert (failed, len(rows), lines) == (0, 3, [])
+    with pytest.raises(ValueError, match="printable text"):
+        prepare(folder, [os.fsdecode(b"ddcm:model=caf\xe9")], [1.0], tmp_path / "other")
+
+
+@pytest.mark.parametrize("side", [1, 3, 5, 8])
+def test_small_pictures_have_a_scale_chosen_by_what_they_allow(tmp_path, photo, side):
+    pytest.importorskip("piq")
+    photo.resize((side, 40)).save(tmp_path / "a.png")
+    out = tmp_path / "out"
+    failed, (row,), lines = bench([tmp_path / "a.png"], out, ["jpeg-ds"], [200.0])
+    assert (failed, lines) == (0, [])
+    assert "scale=1" in row.setting
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_here_is_told_before_the_work(folder, tmp_path):
+    with pytest.raises(ValueError, match="device is one that torch has here, not 'cuda'"):
+        prepare(folder, ["jpeg"], [1.0], tmp_path / "out", device="cuda")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"images": [5]},
+        {"images": []},
+        {"codecs": "jpeg"},
+        {"targets": ["1"]},
+        {"labels": {"jpeg": 1}},
+        {"measures": ["beauty"]},
+        {"machine": None},
+    ],
+)
+def test_a_run_file_has_values_of_their_types(folder, tmp_path, change):
+    out = tmp_path / "out"
+    prepare(folder, ["jpeg"], [1.0], out)
+    found = json.loads((out / "run.json").read_text())
+    (out / "run.json").write_text(json.dumps(found | change))
+    with pytest.raises(ValueError, match="not of this version of diffc: name another folder"):
+        read_run(out)
 
 
 def test_the_run_file_tells_no_paths(folder, tmp_path):

@@ -13,7 +13,8 @@ from diffc.bench.places import SPEED
 from diffc.bench.rows import JsonLines
 from diffc.bench.run_file import read_run
 from diffc.bench.runner import prepare, run
-from diffc.bench.speed import DESCRIPTION, Job, Speed, jobs, measure_all
+from diffc.bench.speed import Job, jobs, measure_all
+from diffc.bench.speed_rows import DESCRIPTION, Speed
 
 
 def make_run(folder, photo, codecs, bpps, images=1):
@@ -27,8 +28,8 @@ def make_run(folder, photo, codecs, bpps, images=1):
     return out, read_run(out)
 
 
-def test_each_codec_is_timed_at_the_middle_target(tmp_path, photo, model):
-    codecs = ["jpeg", f"ddcm:steps=4,model={model}"]
+def test_each_codec_is_timed_at_the_middle_target(tmp_path, photo, ddcm_model):
+    codecs = ["jpeg", f"ddcm:steps=4,model={ddcm_model}"]
     out, whole = make_run(tmp_path, photo, codecs, [1.0, 2.0, 3.0])
     todo = [job for job in jobs(out, whole) if job.device == "cpu"]
     assert [(job.row.codec, job.row.target_bpp) for job in todo] == [(each, 2.0) for each in codecs]
@@ -50,10 +51,35 @@ def test_each_codec_is_timed_at_the_middle_target(tmp_path, photo, model):
 
 def test_memory_is_not_that_of_the_process_that_asked(tmp_path, photo):
     out, whole = make_run(tmp_path, photo, ["jpeg"], [1.0])
-    ballast = bytes(300_000_000)
     assert measure_all(out, jobs(out, whole)) == 0
-    (line,) = JsonLines(out / SPEED).objects()
-    assert line["encode_peak_bytes"] is None or line["encode_peak_bytes"] < len(ballast)
+    (out / SPEED).rename(tmp_path / "before.jsonl")
+    # written to, so that it is really there
+    ballast = bytearray(b"x") * 100_000_000
+    assert measure_all(out, jobs(out, whole)) == 0
+    (before,) = JsonLines(tmp_path / "before.jsonl").objects()
+    (after,) = JsonLines(out / SPEED).objects()
+    for name in ("encode_peak_bytes", "decode_peak_bytes"):
+        if before[name] is not None:
+            assert abs(after[name] - before[name]) < len(ballast) // 2
+
+
+def test_an_image_whose_name_begins_as_another_does(tmp_path, photo):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for name in ("photo.png", "photo.small.png"):
+        photo.save(photos / name)
+    out = tmp_path / "out"
+    run(prepare(photos, ["jpeg"], [1.0], out))
+    todo = jobs(out, read_run(out), images=2)
+    assert [job.row.image for job in todo] == ["photo", "photo.small"]
+    assert measure_all(out, todo) == 0
+
+
+def test_nothing_of_the_working_directory_is_imported(tmp_path, photo, monkeypatch):
+    out, whole = make_run(tmp_path, photo, ["jpeg"], [1.0])
+    (tmp_path / "statistics.py").write_text("raise SystemExit('this is not the module')")
+    monkeypatch.chdir(tmp_path)
+    assert measure_all(out, jobs(out, whole)) == 0
 
 
 @pytest.mark.parametrize("codec", ["webp", "avif", "jpeg2000", "jxl", "heic", "jpeg-ds"])

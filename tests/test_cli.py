@@ -65,15 +65,31 @@ def test_encode_writes_what_the_api_makes_and_says_so(run, picture, model):
     ("arguments", "options"),
     [
         (["--target-size", "90"], {"target_size": 90}),
-        (["--quality", "20", "--backend", "ddcm"], {"quality": 20, "backend": "ddcm"}),
-        (["--steps", "12", "--option", "seed=7"], {"steps": 12, "seed": 7}),
-        (["--option", "atoms=null", "--device", "cpu"], {"device": "cpu"}),
+        (["--quality", "20", "--backend", "relay"], {"quality": 20, "backend": "relay"}),
+        (["--option", "scale=3", "--option", "seed=7"], {"scale": 3, "seed": 7}),
+        (["--option", "scale=null", "--device", "cpu"], {"device": "cpu"}),
     ],
 )
 def test_options_reach_the_encoder(run, picture, model, arguments, options):
     assert run("encode", picture, "--model", model, *arguments)[0] == 0
     with Image.open(picture) as image:
         expected = diffc.encode(image, model=model, **options)
+    assert picture.with_suffix(".diffc").read_bytes() == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (["--quality", "20"], {"quality": 20}),
+        (["--steps", "12", "--option", "seed=7"], {"steps": 12, "seed": 7}),
+        (["--option", "atoms=null", "--device", "cpu"], {"device": "cpu"}),
+    ],
+)
+def test_options_reach_the_encoder_of_another_codec(run, picture, ddcm_model, arguments, options):
+    backend = ["--backend", "ddcm", "--model", ddcm_model]
+    assert run("encode", picture, *backend, *arguments)[0] == 0
+    with Image.open(picture) as image:
+        expected = diffc.encode(image, backend="ddcm", model=ddcm_model, **options)
     assert picture.with_suffix(".diffc").read_bytes() == expected
 
 
@@ -104,9 +120,10 @@ def test_decode_takes_the_model_and_the_steps(run, coded, tmp_path, model, monke
     assert code == 1
     assert "fingerprint" in err
     out = tmp_path / "a.png"
-    assert run("decode", coded, "-o", out, "--model", model, "--steps", "2")[0] == 0
+    assert run("decode", coded, "-o", out, "--model", model, "--steps", "1")[0] == 0
     with Image.open(out) as image:
-        assert image.tobytes() == diffc.decode(coded, model=model, steps=2).tobytes()
+        assert image.tobytes() == diffc.decode(coded, model=model, steps=1).tobytes()
+        assert image.tobytes() != diffc.decode(coded, model=model).tobytes()
 
 
 # --- pipes ----------------------------------------------------------------------------------------
@@ -463,13 +480,13 @@ def test_two_inputs_never_share_an_output(run, picture, tmp_path, model):
     assert "another input's output" in err
 
 
-def test_an_interrupt_is_130_and_leaves_nothing(run, picture, tmp_path, monkeypatch):
+def test_an_interrupt_is_130_and_leaves_nothing(run, picture, tmp_path, ddcm_model, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
     before = sorted(tmp_path.iterdir())
     monkeypatch.setattr(api.os, "replace", interrupt)
-    code, _, err = run("encode", picture)
+    code, _, err = run("encode", picture, "--backend", "ddcm", "--model", ddcm_model)
     assert code == 130
     assert "Traceback" not in err
     assert sorted(tmp_path.iterdir()) == before
@@ -483,17 +500,18 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_bars_on_a_terminal_only(picture, tmp_path, model, monkeypatch, capsys):
+def test_bars_on_a_terminal_only(picture, tmp_path, ddcm_model, monkeypatch, capsys):
     pytest.importorskip("tqdm")
     other = tmp_path / "other.png"
     other.write_bytes(picture.read_bytes())
-    assert main(["encode", str(picture), str(other), "--model", model]) == 0
+    command = ["encode", str(picture), str(other), "--backend", "ddcm", "--model", ddcm_model]
+    assert main(command) == 0
     assert capsys.readouterr().err == ""
     terminal = Terminal()
     bar = cli_progress._bar
     monkeypatch.setattr(cli_progress, "_bar", lambda **options: bar(mininterval=0, **options))
     monkeypatch.setattr(sys, "stderr", terminal)
-    assert main(["encode", str(picture), str(other), "-f", "--model", model]) == 0
+    assert main([*command, "-f"]) == 0
     shown = terminal.getvalue()
     assert "photo.png: " in shown
     assert "/30" in shown  # the steps of a file
@@ -515,7 +533,7 @@ def test_info(run, photo, tmp_path, model):
         str(path),
         "  size     24x16",
         "  mode     LA",
-        "  codec    ddcm, version 1",
+        "  codec    relay, version 1",
         f"  model    {found.model}",
         f"  payload  {found.payload_bytes} bytes",
         f"  file     {path.stat().st_size} bytes, {found.bpp:.4g} bpp",
@@ -538,10 +556,11 @@ def test_info_as_json(run, coded):
 def test_codecs(run):
     code, out, _ = run("codecs")
     assert code == 0
-    assert b"ddcm: " in out
     codecs = json.loads(run("codecs", "--json")[1])
-    assert codecs["ddcm"]["installed"] is True
-    assert codecs["ddcm"]["weights_licence"] == "MIT"
+    for name in ("ddcm", "relay"):
+        assert f"{name}: ".encode() in out
+        assert codecs[name]["installed"] is True
+        assert codecs[name]["weights_licence"] == "MIT"
 
 
 _LIGHT = """

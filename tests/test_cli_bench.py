@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -108,6 +109,66 @@ def test_errors_are_one_line(run, tmp_path, monkeypatch, arguments, message):
     assert err.startswith("diffc: ")
     assert err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_where_results_cannot_go_is_told_before_the_work(run, photos, tmp_path):
+    asked = (photos, "--codecs", "jpeg", "--bpp", 1, "--out", tmp_path / "out")
+    for results in (tmp_path / "nodir" / "x.md", tmp_path):
+        code, told, err = run(*asked, "--results", results)
+        assert (code, told) == (1, "")
+        assert err.startswith(f"diffc: {results} ")
+        assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_anchor_changes_nothing(run, photos, tmp_path):
+    out = tmp_path / "out"
+    rest = ("--out", out, "--no-speed", "--no-report")
+    assert run(photos, "--codecs", "jpeg", "--bpp", 2, *rest)[0] == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for asked in ((photos, "--codecs", "webp", "--bpp", 3), ()):
+        code, _, err = run(*asked, "--anchor", "avif", *rest)
+        assert (code, err.count("\n")) == (1, 1)
+        assert "not 'avif': choose one" in err
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+    # one that is there from before will do
+    asked = (photos, "--codecs", "webp", "--bpp", 2)
+    assert run(*asked, "--anchor", "jpeg", *rest)[0] == 0
+
+
+def bench_process(out, *options, **environment):
+    """Start the command, which only makes tables of a run."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "diffc.cli", "bench", "--out", str(out), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | environment,
+    )
+
+
+def test_output_that_lacks_characters_has_others(run, photos, tmp_path):
+    out = tmp_path / "out"
+    assert run(photos, "--codecs", "jpeg", "--bpp", 2, "--out", out, "--no-speed")[0] == 0
+    told, err = (process := bench_process(out, PYTHONIOENCODING="ascii")).communicate()
+    assert (process.returncode, err) == (0, b"")
+    assert b"PSNR, dB ?" in told
+    assert told.endswith(b"report.html\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes break otherwise there")
+def test_files_are_written_though_nobody_reads_the_tables(run, photos, tmp_path):
+    out, results = tmp_path / "out", tmp_path / "results.md"
+    assert run(photos, "--codecs", "jpeg", "--bpp", 2, "--out", out, "--no-speed")[0] == 0
+    (out / "report.html").unlink()
+    # unbuffered, so that the first table meets the broken pipe
+    process = bench_process(out, "--results", str(results), PYTHONUNBUFFERED="1")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait() == 141
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert results.is_file()
+    assert (out / "report.html").is_file()
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,10 @@ import pytest
 from PIL import Image
 
 import diffc
+from diffc import registry
 from diffc.bench import comparison
 from diffc.bench.rows import RowStore
+from diffc.bench.runner import prepare
 from diffc.cli import main
 
 for needed in ("jinja2", "rich"):
@@ -163,7 +165,62 @@ def test_errors_are_one_line(run, picture, tmp_path, arguments, reason):
     assert not (tmp_path / "my photo-compare").exists()
 
 
+def test_force_removes_nothing_before_all_is_checked(run, picture, tmp_path):
+    out = tmp_path / "out"
+    assert run(picture, "--codecs", "webp", "--out", out)[0] == 0
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    for wrong in (["--codecs", "nothing"], ["--codecs", "webp", "--perceptual-weights", "no"]):
+        assert run(picture, *wrong, "--out", out, "--force")[0] == 1
+    assert run(picture, "--codecs", "webp", "--bpp", "0", "--out", out, "--force")[0] == 1
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_of_the_bench_is_not_removed(run, picture, tmp_path):
+    out = tmp_path / "out"
+    prepare([picture], ["webp"], [0.05], out)
+    before = (out / "run.json").read_bytes()
+    code, _, err = run(picture, "--codecs", "webp", "--out", out, "--force")
+    assert code == 1
+    assert err == (
+        f"diffc: {out} holds a run of diffc bench, which --force does not remove: name another "
+        "folder with --out\n"
+    )
+    code, _, err = run(picture, "--codecs", "webp", "--out", out)
+    assert code == 1
+    assert "a run with another purpose (diffc bench, or diffc compare)" in err
+    assert (out / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("error", [Image.DecompressionBombError("a bomb"), MemoryError()])
+def test_pictures_that_are_too_large_end_in_one_line(run, picture, monkeypatch, error):
+    def read(path):
+        raise error
+
+    monkeypatch.setattr(comparison, "read_rgb", read)
+    code, _, err = run(picture, "--codecs", "webp")
+    assert (code, err.count("\n")) == (1, 1)
+    assert err.startswith(f"diffc: {picture}: ")
+
+
+def test_a_photo_whose_name_is_no_text(run, picture, tmp_path, photo):
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    try:
+        photo.save(path)
+    except OSError:
+        pytest.skip("this system has text for names only")
+    ran = subprocess.run(
+        [sys.executable, "-m", "diffc.cli", "compare", path, "--codecs", "webp"],
+        capture_output=True,
+        check=False,
+        env=os.environ | {"PYTHONIOENCODING": "utf-8:strict"},
+    )
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert b"caf?.png, at most" in ran.stdout
+    assert (tmp_path / os.fsdecode(b"caf\xe9-compare") / "report.html").is_file()
+
+
 def test_wrong_usage(run, picture):
+    assert run("-", "--codecs", "webp")[0] == 2
     assert run(picture, "--bpp", "1", "--target-size", "900")[0] == 2
     assert run()[0] == 2
 
@@ -203,21 +260,19 @@ def test_the_page_is_opened_on_request(run, picture, tmp_path, monkeypatch):
 def test_the_default_codecs_are_those_that_are_here(monkeypatch):
     said = []
     found = comparison.default_codecs(said.append)
-    assert found[0] == "ddcm"
+    assert found[0] == registry.DEFAULT_CODEC
     assert set(found) <= {*diffc.codecs_available(), "avif-ds", "avif", "webp", "jxl", "heic"}
     assert "webp" in found
     diffc.register_codec("broken-for-test", "no_such_module:Codec")
     try:
         assert comparison.default_codecs(said.append) == found
     finally:
-        from diffc import registry
-
         del registry._registered["broken-for-test"]
     assert "codec 'broken-for-test' cannot be imported" in said[-1]
 
 
-def test_one_of_ours_is_compared(run, picture, model, tmp_path):
-    code, _, err = run(picture, "--codecs", f"ddcm:model={model},webp", "--bpp", "1.5")
+def test_one_of_ours_is_compared(run, picture, ddcm_model, tmp_path):
+    code, _, err = run(picture, "--codecs", f"ddcm:model={ddcm_model},webp", "--bpp", "1.5")
     assert (code, err) == (0, "")
     rows = RowStore(tmp_path / "my photo-compare").rows()
     assert rows[0].codec.startswith("ddcm")

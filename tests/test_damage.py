@@ -72,10 +72,10 @@ def test_bytes_behind_the_end_are_refused(small_files: list[bytes]) -> None:
             opened_and_loaded(data + b"\n")
 
 
-def test_partial_pictures_of_the_default_codec(
-    photo: Image.Image, model: str, monkeypatch: pytest.MonkeyPatch
+def test_partial_pictures_of_a_progressive_codec(
+    photo: Image.Image, ddcm_model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = diffc.encode(photo.resize((48, 32)), model=model, quality=30)
+    data = diffc.encode(photo.resize((48, 32)), backend="ddcm", model=ddcm_model, quality=30)
     header_length = parse_header(data).header_length
     for end in range(header_length, len(data)):
         with pytest.raises(OSError, match="by its header"):
@@ -90,6 +90,17 @@ def test_partial_pictures_of_the_default_codec(
     assert len(pictures) > 1
     with pytest.raises(UnidentifiedImageError):
         opened_and_loaded(data[: header_length - 1])
+
+
+def test_the_default_codec_gives_no_partial_pictures(
+    photo: Image.Image, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = diffc.encode(photo.resize((48, 32)), model=model, quality=30)
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    for end in range(parse_header(data).header_length, len(data)):
+        with pytest.raises(OSError, match=r"truncated.*decodes whole files only"):
+            opened_and_loaded(data[:end])
+    assert opened_and_loaded(data).size == (48, 32)
 
 
 def huge(codec: str = "planes") -> bytes:

@@ -12,9 +12,10 @@ from PIL import Image
 from safetensors import safe_open
 
 import diffc
-from diffc.codecs import model_folder
+from diffc.codecs import model_folder, restoring_model
 
 FOLDER = model_folder.embedded_folder("patch", "tiny")
+FOLDERS = [FOLDER, model_folder.embedded_folder("restoring", "tiny")]
 
 
 def test_all_weights_are_safetensors_and_fit_the_package() -> None:
@@ -24,8 +25,9 @@ def test_all_weights_are_safetensors_and_fit_the_package() -> None:
     assert 10_000_000 < sum(path.stat().st_size for path in files) <= 32_000_000
 
 
-def test_weights_are_finite_halves() -> None:
-    for path in FOLDER.glob("*.safetensors"):
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_weights_are_finite_halves(folder: Path) -> None:
+    for path in folder.glob("*.safetensors"):
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118
                 tensor = file.get_tensor(name)
@@ -33,12 +35,13 @@ def test_weights_are_finite_halves() -> None:
                 assert tensor.element_size() == (4 if name.endswith(("basis", "std")) else 2), name
 
 
-def test_the_model_card_says_what_it_must() -> None:
-    card = (FOLDER / "MODEL_CARD.md").read_text()
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_the_model_card_says_what_it_must(folder: Path) -> None:
+    card = (folder / "MODEL_CARD.md").read_text()
     assert "@" not in card  # nothing left to be filled in
     for heading in ("Data", "Training", "Quality", "Known failures", "Licence"):
         assert f"## {heading}" in card
-    assert model_folder.fingerprint(FOLDER).hex() in card
+    assert model_folder.fingerprint(folder).hex() in card
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +73,37 @@ def test_psnr_rises_with_rate_and_targets_are_met(photograph: Image.Image) -> No
     pixels = photograph.width * photograph.height
     found = []
     for bpp in (0.1, 0.3, 0.8):
-        data = diffc.encode(photograph, bpp=bpp)
+        data = diffc.encode(photograph, backend="ddcm", bpp=bpp)
         assert 0.95 * bpp * pixels / 8 - 3 <= len(data) <= bpp * pixels / 8
         found.append(psnr(photograph, diffc.decode(data)))
     assert found == sorted(found)
     assert found[-1] > 25
+
+
+def test_relay_keeps_its_targets_and_restores_the_base(photograph: Image.Image) -> None:
+    pixels = photograph.width * photograph.height
+    for bpp, least in ((0.1, 22), (0.3, 25), (0.8, 28)):
+        data = diffc.encode(photograph, backend="relay", bpp=bpp)
+        assert 0.75 * bpp * pixels / 8 <= len(data) <= bpp * pixels / 8
+        made, base = diffc.decode(data), diffc.decode(data, realism=0)
+        assert psnr(photograph, made) > least
+        # texture is there, and does not cost more than it should
+        assert psnr(base, made) < 45
+        assert psnr(photograph, base) - psnr(photograph, made) < 1.5
+
+
+def test_tiles_of_relay_leave_no_trace(
+    photograph: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a sky above the photograph, where a seam would show
+    tall = Image.new("RGB", (photograph.width, 2 * photograph.height))
+    sky = Image.linear_gradient("L").resize(photograph.size)
+    tall.paste(Image.merge("RGB", (sky, sky.point(lambda v: 128 + v // 2), sky)))
+    tall.paste(photograph, (0, photograph.height))
+    data = diffc.encode(tall, backend="relay", bpp=0.1)
+    whole = np.asarray(diffc.decode(data), dtype=float)
+    monkeypatch.setattr(restoring_model, "_TILE", 128)
+    tiled = np.asarray(diffc.decode(data), dtype=float)
+    assert np.abs(whole - tiled).max() <= 2
+    difference = np.abs(whole - tiled).mean(axis=(1, 2))
+    assert difference.max() <= 0.25

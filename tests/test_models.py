@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import MODEL, RELAY_MODEL
 from PIL import Image
 
 import diffc
@@ -18,8 +19,18 @@ from diffc.codecs.model_loading import fast_dtype
 from diffc.codecs.patch_model import sigma_table
 
 
-def test_the_fingerprint_is_of_weights_and_configuration(model: str, tmp_path: Path) -> None:
-    original = model_folder.fingerprint(Path(model))
+@pytest.mark.parametrize(
+    ("model", "name", "changed"),
+    [
+        (MODEL, "denoiser.safetensors", ("sigmas", "warp", 0.6)),
+        (RELAY_MODEL, "restoring.safetensors", ("restoring", "embedding", 16)),
+    ],
+    ids=["patch", "restoring"],
+)
+def test_the_fingerprint_is_of_weights_and_configuration(
+    model: Path, name: str, changed: tuple[str, str, float], tmp_path: Path
+) -> None:
+    original = model_folder.fingerprint(model)
     copy = tmp_path / "copy"
     shutil.copytree(model, copy)
     config = json.loads((copy / "config.json").read_text())
@@ -27,23 +38,30 @@ def test_the_fingerprint_is_of_weights_and_configuration(model: str, tmp_path: P
     assert model_folder.fingerprint(copy) == original
     edited = tmp_path / "edited"
     shutil.copytree(model, edited)
-    weights = bytearray((edited / "denoiser.safetensors").read_bytes())
+    weights = bytearray((edited / name).read_bytes())
     weights[-1] ^= 1
-    (edited / "denoiser.safetensors").write_bytes(weights)
+    (edited / name).write_bytes(weights)
     assert model_folder.fingerprint(edited) != original
     other = tmp_path / "other"
     shutil.copytree(model, other)
-    config["sigmas"]["warp"] = 0.6
+    part, key, value = changed
+    assert config[part][key] != value
+    config[part][key] = value
     (other / "config.json").write_text(json.dumps(config))
     assert model_folder.fingerprint(other) != original
 
 
+@pytest.mark.parametrize(("backend", "model"), [("ddcm", MODEL), ("relay", RELAY_MODEL)])
 def test_a_file_finds_its_model_by_fingerprint(
-    photo: Image.Image, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photo: Image.Image,
+    backend: str,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     moved = tmp_path / "somewhere" / "renamed"
     shutil.copytree(model, moved)
-    data = diffc.encode(photo, quality=10, model=str(moved))
+    data = diffc.encode(photo, backend=backend, quality=10, model=str(moved))
     monkeypatch.delenv("DIFFC_MODELS")
     with pytest.raises(OSError, match=diffc.info(data).model or ""):
         diffc.decode(data)

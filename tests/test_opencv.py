@@ -339,20 +339,25 @@ def test_constants_are_opencvs():
 # --- C4: lists of parameters and keywords ---------------------------------------------------------
 
 
-def test_lists_say_the_same_as_keywords(pixels, model):
+def test_lists_say_the_same_as_keywords(pixels, model, ddcm_model):
     for params, keywords in (
         ([dcv.IMWRITE_DIFFC_QUALITY, 30], {"quality": 30}),
         ((dcv.IMWRITE_DIFFC_BPP_X10000, 15_000), {"bpp": 1.5}),
         (np.array([dcv.IMWRITE_DIFFC_TARGET_SIZE, 90]), {"target_size": 90}),
         ([dcv.IMWRITE_DIFFC_QUALITY, 90, dcv.IMWRITE_DIFFC_QUALITY, 30], {"quality": 30}),
         (
-            [dcv.IMWRITE_DIFFC_BACKEND, dcv.IMWRITE_DIFFC_BACKEND_DDCM],
-            {"backend": "ddcm", "quality": 50},
+            [dcv.IMWRITE_DIFFC_BACKEND, dcv.IMWRITE_DIFFC_BACKEND_RELAY],
+            {"backend": "relay", "quality": 50},
         ),
     ):
         _, by_list = dcv.imencode(".diffc", pixels, params, model=model)
         _, by_keyword = dcv.imencode(".diffc", pixels, model=model, **keywords)
         assert by_list.tobytes() == by_keyword.tobytes()
+    params = [dcv.IMWRITE_DIFFC_BACKEND, dcv.IMWRITE_DIFFC_BACKEND_DDCM]
+    _, by_list = dcv.imencode(".diffc", pixels, params, model=ddcm_model)
+    _, by_keyword = dcv.imencode(".diffc", pixels, model=ddcm_model, backend="ddcm", quality=50)
+    assert by_list.tobytes() == by_keyword.tobytes()
+    assert diffc.info(by_list.tobytes()).codec == "ddcm"
 
 
 @pytest.mark.parametrize(
@@ -470,7 +475,7 @@ def test_readers_and_writers(tmp_path, pixels, encoded):
     png, ours, other = tmp_path / "a.png", tmp_path / "a.diffc", tmp_path / "b.diffc"
     assert cv2.imwrite(png, pixels)
     ours.write_bytes(encoded["L"])
-    other.write_bytes(encoded["L"].replace(b"ddcm", b"none"))
+    other.write_bytes(encoded["L"].replace(b"relay", b"other"))
     for name in (png, ours, str(ours), os.fsencode(ours)):
         assert dcv.haveImageReader(name) is True
     for name in (other, tmp_path / "missing.png", tmp_path):

@@ -85,7 +85,7 @@ def test_the_default_codec_keeps_odd_sizes(
     photo: Image.Image, size: tuple[int, int], model: str
 ) -> None:
     image = photo.resize(size).convert("LA")
-    again = reopened(image, backend="ddcm", model=model, quality=5)
+    again = reopened(image, backend=None, model=model, quality=5)
     assert (again.size, again.mode) == (size, "LA")
     assert again.getchannel("A").tobytes() == image.getchannel("A").tobytes()
 

@@ -64,6 +64,11 @@ embedding = 8
 [relay.losses]
 unrolled_from = 1
 adversarial_from = 2
+[texture]
+batch = 2
+crop = 64
+steps = {steps}
+learning_rate = 1e-3
 """
 
 
@@ -112,9 +117,10 @@ def test_one_command_trains_a_model_that_codes(folder: Path, photo: Image.Image)
     assert train(folder, "run", 4, *models) == 0
     assert json.loads((folder / "model" / "config.json").read_text())["kind"] == "patch"
     assert list((folder / "run" / "denoiser").glob("step-*.png"))
-    data = diffc.encode(photo, quality=30, model=str(folder / "model"))
-    with diffc.decoding(model=folder / "model"):
-        assert diffc.decode(data).size == photo.size
+    for codec, name in (("ddcm", "model"), ("relay", "relay")):
+        data = diffc.encode(photo, backend=codec, quality=30, model=str(folder / name))
+        with diffc.decoding(model=folder / name):
+            assert diffc.decode(data).size == photo.size
 
 
 def test_base_pictures_stand_beside_their_photos(folder: Path) -> None:
@@ -148,15 +154,15 @@ def test_a_grid_cannot_be_drawn_by_a_constant() -> None:
 
 
 def test_a_stopped_run_goes_on_where_it_was(folder: Path) -> None:
-    assert train(folder, "whole", 4, "--stages", "denoiser", "synthesis", "relay") == 0
+    assert train(folder, "whole", 4, "--stages", "denoiser", "synthesis", "relay", "texture") == 0
     # no time at all is one step at a time
     for _ in range(3):
         assert train(folder, "parts", 4, "--stages", "denoiser", "--minutes", "0") == 3
     assert train(folder, "parts", 4, "--stages", "denoiser", "synthesis") == 0
     for _ in range(3):
         assert train(folder, "parts", 4, "--stages", "relay", "--minutes", "0") == 3
-    assert train(folder, "parts", 4, "--stages", "relay") == 0
-    for stage in ("denoiser", "synthesis", "relay"):
+    assert train(folder, "parts", 4, "--stages", "relay", "texture") == 0
+    for stage in ("denoiser", "synthesis", "relay", "texture"):
         whole = load_file(folder / "whole" / stage / "checkpoint.safetensors")
         parts = load_file(folder / "parts" / stage / "checkpoint.safetensors")
         assert whole.keys() == parts.keys()

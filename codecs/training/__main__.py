@@ -16,7 +16,7 @@ from diffc.codecs.training.presets import read_preset
 from diffc.codecs.training.shards import pack
 from diffc.codecs.training.stages import Run
 
-STAGES = ("denoiser", "synthesis", "export", "relay", "export-relay")
+STAGES = ("denoiser", "synthesis", "export", "relay", "texture", "export-relay")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,9 +66,11 @@ def main(arguments: list[str] | None = None) -> int:
             parser.error("the relay stage needs --perceptual-weights")
         if not run.train_relay(options.perceptual_weights):
             return 3
+    if "texture" in options.stages and not run.train_texture():
+        return 3
     if "export-relay" in options.stages:
         folder = options.relay_model or options.folder / "relay-model"
-        write_restoring_model(folder, run.restoring())
+        write_restoring_model(folder, run.restoring("texture"))
     return 0
 
 

@@ -29,6 +29,7 @@ MIXTURE = (
 SPEED = 6
 BASES = "bases.safetensors"
 CANDIDATES = 3
+LEAST_LEVEL = 2 ** (-255 / 24)
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,8 @@ def pairs(photos: Iterator[Tensor], path: Path) -> list[Pair]:
         scales = file.get_tensor("scales").tolist()
     originals = [_multiple_of_16(photo) for photo in photos]
     variants = len(ends) // len(originals)
+    if variants * len(originals) != len(ends):
+        raise ValueError(f"{path} is of other photos: remove it, and it is made anew")
     found, start = [], 0
     for index, image in enumerate(originals):
         photo = _tensor(image)
@@ -96,7 +99,8 @@ def pairs(photos: Iterator[Tensor], path: Path) -> list[Pair]:
                 base = _tensor(coded.convert("RGB").resize(image.size, Image.Resampling.BICUBIC))
             start = ends[variant]
             error = photo.float().sub_(base.float())
-            level = float(error.square_().mean().sqrt()) / 127.5
+            # a flat photo may be coded exactly; files cannot say less
+            level = max(float(error.square_().mean().sqrt()) / 127.5, LEAST_LEVEL)
             found.append(Pair(photo, base, scales[variant], level))
     return found
 

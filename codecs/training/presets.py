@@ -42,6 +42,7 @@ class Preset:
     relay: StageSettings
     relay_network: RestoringConfig
     relay_losses: RelayLosses
+    texture: StageSettings
 
 
 def read_preset(name: str) -> Preset:
@@ -80,6 +81,7 @@ def read_preset(name: str) -> Preset:
         relay=StageSettings(**table["relay"]),
         relay_network=RestoringConfig(**relay_network),
         relay_losses=RelayLosses(**relay_losses),
+        texture=StageSettings(**table["texture"]),
     )
 
 

@@ -1,4 +1,4 @@
-"""The stages of a run, each resumable in its own folder: basis, denoiser, synthesis, relay."""
+"""The stages of a run, each resumable in its own folder: basis, denoiser, synthesis, relay, texture."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from diffc.codecs.latent_denoiser import LatentDenoiser
 from diffc.codecs.patch_transform import PATCH, PatchTransform, principal_components
 from diffc.codecs.restoring_network import RestoringNetwork
 from diffc.codecs.synthesis import Synthesis
-from diffc.codecs.training.bases import BASES, PairCrops, encode_bases, pairs
+from diffc.codecs.training.bases import BASES, Pair, PairCrops, encode_bases, pairs
 from diffc.codecs.training.denoiser_stage import DenoiserStage
 from diffc.codecs.training.learner import averaged_weights
 from diffc.codecs.training.loop import CHECKPOINT, LoopSettings, run
@@ -24,6 +24,7 @@ from diffc.codecs.training.presets import Preset, StageSettings
 from diffc.codecs.training.relay_stage import RelayStage
 from diffc.codecs.training.shards import Crops, photos
 from diffc.codecs.training.synthesis_stage import SynthesisStage
+from diffc.codecs.training.texture_stage import TextureStage
 
 
 @dataclass
@@ -112,19 +113,11 @@ class Run:
 
     def train_relay(self, perceptual_weights: Path) -> bool:
         """Go on with the restoring network; return whether it is done."""
-        path, settings = self.folder / BASES, self.preset.relay
-        full_size = (1.0,)
-        if not path.exists():
-            encode_bases(
-                photos(self.shards, scales=full_size),
-                path,
-                variants=self.preset.base_variants,
-                seed=self.preset.seed,
-            )
+        settings = self.preset.relay
         generator = torch.Generator().manual_seed(3000 + self.preset.seed)
         torch.manual_seed(self.preset.seed)
         stage = RelayStage(
-            PairCrops(pairs(photos(self.shards, scales=full_size), path), settings.crop, generator),
+            PairCrops(self._pairs(), settings.crop, generator),
             config=self.preset.relay_network,
             losses=self.preset.relay_losses,
             perceptual_weights=perceptual_weights,
@@ -134,10 +127,35 @@ class Run:
         )
         return run(stage, self.folder / "relay", self._loop(settings))
 
-    def restoring(self) -> RestoringNetwork:
-        """Load the averaged restoring network of the latest checkpoint."""
+    def _pairs(self) -> list[Pair]:
+        path, full_size = self.folder / BASES, (1.0,)
+        if not path.exists():
+            encode_bases(
+                photos(self.shards, scales=full_size),
+                path,
+                variants=self.preset.base_variants,
+                seed=self.preset.seed,
+            )
+        return pairs(photos(self.shards, scales=full_size), path)
+
+    def train_texture(self) -> bool:
+        """Go on with the restoring network's deviations; return whether it is done."""
+        settings = self.preset.texture
+        generator = torch.Generator().manual_seed(4000 + self.preset.seed)
+        torch.manual_seed(self.preset.seed)
+        stage = TextureStage(
+            PairCrops(self._pairs(), settings.crop, generator),
+            self.restoring("relay"),
+            batch=settings.batch,
+            learning_rate=settings.learning_rate,
+            device=self.device,
+        )
+        return run(stage, self.folder / "texture", self._loop(settings))
+
+    def restoring(self, stage: str) -> RestoringNetwork:
+        """Load the averaged restoring network of the latest checkpoint of a stage."""
         network = RestoringNetwork(self.preset.relay_network)
-        path = self.folder / "relay" / CHECKPOINT
+        path = self.folder / stage / CHECKPOINT
         network.load_state_dict(averaged_weights(load_file(path), "restoring"))
         return network
 

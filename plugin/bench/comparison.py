@@ -17,6 +17,7 @@ from diffc.bench.pictures import read_rgb
 from diffc.bench.places import RUN
 from diffc.bench.report import PAGE, write_report
 from diffc.bench.rows import Row, RowStore
+from diffc.bench.run_file import read_run
 from diffc.bench.runner import Complain, Progress, prepare, run
 from diffc.cli_items import reason_of
 
@@ -126,8 +127,6 @@ def compare(
     """
     size = _size_of(photo)
     target = _target(size, bpp, target_size)
-    if anew:
-        _clear(out)
     prepared = prepare(
         [photo],
         codecs,
@@ -135,6 +134,8 @@ def compare(
         out,
         perceptual_weights=perceptual_weights,
         device=device,
+        comparison=True,
+        clear=_clear if anew else _keep,
         complain=complain,
     )
     run(prepared, progress=progress, complain=complain)
@@ -157,7 +158,7 @@ def compare(
 def _size_of(photo: Path) -> tuple[int, int]:
     try:
         return read_rgb(photo).size
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, MemoryError, Image.DecompressionBombError) as error:
         raise ValueError(f"{photo}: {reason_of(error)}") from error
 
 
@@ -177,16 +178,25 @@ def _target(size: tuple[int, int], bpp: float | None, target_size: int | None) -
     return target
 
 
+def _keep(out: Path) -> None:
+    """Remove nothing."""
+
+
 def _clear(out: Path) -> None:
-    """Remove what a run has made.
+    """Remove what a comparison has made.
 
     Raises
     ------
     ValueError
-        If there is anything else: nothing is removed.
+        If there is anything else, or it is a run of the bench: nothing is removed.
     """
     if not (out / RUN).is_file():
         return
+    if not read_run(out).comparison:
+        raise ValueError(
+            f"{out} holds a run of diffc bench, which --force does not remove: name another folder "
+            "with --out"
+        )
     for path in sorted(out.iterdir()):
         torn = path.name.startswith(".") and path.suffix == ".part"
         if path.name not in (*_MADE_FOLDERS, *_MADE, RUN) and not torn:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from diffc.bench.comparison import Comparison
 from diffc.bench.measures import MEASURES, Measure
 from diffc.bench.rows import Row
-from diffc.bench.tables import NONE, Table
+from diffc.bench.table import NONE, Table
 
 
 def comparison_table(found: Comparison) -> Table:
@@ -19,15 +19,10 @@ def comparison_table(found: Comparison) -> Table:
     rows = [_line(found.label(row), row, measures) for row in found.rows]
     return Table(
         f"{found.photo.name}, at most {found.limit} bytes",
-        ["codec", "bytes", "bpp", *map(_head, measures)],
+        ["codec", "bytes", "bpp", *(each.heading for each in measures)],
         rows,
         _notes(found),
     )
-
-
-def _head(measure: Measure) -> str:
-    unit = f", {measure.unit}" if measure.unit else ""
-    return f"{measure.label}{unit} {'↑' if measure.better == 'higher' else '↓'}"
 
 
 def _line(label: str, row: Row, measures: list[Measure]) -> list[str]:

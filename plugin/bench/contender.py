@@ -59,6 +59,17 @@ class Contender(Protocol):
 
 
 @runtime_checkable
+class Identified(Protocol):
+    """A contender that says what its files depend on besides the spec.
+
+    A run is not gone on with after that has changed.
+    """
+
+    def identity(self) -> str:
+        """Return the encoder's version and its model, the same on all machines."""
+
+
+@runtime_checkable
 class Repeatable(Protocol):
     """A contender that searches, and can repeat what it found: what is timed is that."""
 

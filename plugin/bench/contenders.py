@@ -13,7 +13,8 @@ The entry point is a function of the spec's options and of a torch device or Non
 
     def contender(options: dict[str, Any], device: str | None) -> Contender: ...
 
-It raises ValueError, in one sentence, for options that it does not know.
+It raises ValueError, in one sentence, for options that it does not know.  The contender goes by the
+spec that was asked for, whatever it calls itself.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 
 from diffc.bench.contender import Attempt, Contender
 from diffc.bench.host_codecs import HOST_CODECS, host_codec
+from diffc.bench.offered import offered
 from diffc.bench.registered import RegisteredContender
 from diffc.bench.shrunk import SCALES, Distance, HostContender, Workshop
 from diffc.bench.specs import parse_spec
@@ -80,10 +82,10 @@ def contender(
         return HostContender(spec, codec, workshop or Workshop(), distance, scales)
     if name in codecs_available():
         return RegisteredContender(spec, name, options, device)
-    offered = _offered()
-    if name not in offered:
+    points = _entry_points()
+    if name not in points:
         raise ValueError(f"there is no codec {name!r}: there are {', '.join(known())}")
-    return _foreign(name, offered[name], options, device)
+    return _foreign(spec, points[name], options, device)
 
 
 def known() -> list[str]:
@@ -91,24 +93,34 @@ def known() -> list[str]:
     from diffc.registry import codecs_available
 
     host = [each for name in HOST_CODECS for each in (name, name + SHRUNK)]
-    return list(dict.fromkeys([*host, *codecs_available(), *_offered()]))
+    return list(dict.fromkeys([*host, *codecs_available(), *_entry_points()]))
 
 
-def _offered() -> dict[str, Any]:
+def _entry_points() -> dict[str, Any]:
     from importlib.metadata import entry_points
 
     points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.name, point.value))
     return {point.name: point for point in reversed(points)}
 
 
-def _foreign(name: str, point: Any, options: dict[str, Any], device: str | None) -> Contender:
+def _foreign(spec: str, point: Any, options: dict[str, Any], device: str | None) -> Contender:
     try:
         factory = point.load()
     # another package's import may do anything
     except Exception as error:
         raise ValueError(
-            f"codec {name!r} cannot be imported ({type(error).__name__}: {error}): "
+            f"codec {point.name!r} cannot be imported ({type(error).__name__}: {error}): "
             "reinstall the package that offers it"
         ) from error
-    made: Contender = factory(options, device)
-    return made
+    try:
+        made = factory(options, device)
+    except ValueError:
+        raise
+    # and so may its function
+    except Exception as error:
+        raise ValueError(
+            f"codec {spec!r} cannot be made ({type(error).__name__}: {error}): change its options, "
+            "or tell the author of the package that offers it"
+        ) from error
+    version = "" if point.dist is None else f"{point.dist.name} {point.dist.version}"
+    return offered(spec, made, version)

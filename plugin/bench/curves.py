@@ -45,18 +45,23 @@ def _write(
     joined: dict[str, Points] = {}
     apart: dict[str, Points] = {}
     for codec in whole.codecs:
-        label = whole.label(codec)
         curve = summary.curve(codec)
         # a mean over fewer images compares with nothing
         coded = [c for c in summary.cells if c.codec == codec and c.images == summary.images]
-        joined[label] = [(cell.bpp or 0.0, value(cell)) for cell in curve]
+        joined[codec] = [(cell.bpp or 0.0, value(cell)) for cell in curve]
         # below its lowest rate a codec makes the same files for several targets
-        apart[label] = list(
+        apart[codec] = list(
             dict.fromkeys((cell.bpp or 0.0, value(cell)) for cell in coded if cell not in curve)
         )
     if not any(v is not None for each in (joined, apart) for c in each.values() for _, v in c):
         return []
     images = f"{summary.images} image{'' if summary.images == 1 else 's'}"
     return write_plot(
-        plots / measure.name, measure, joined, apart, logarithmic=True, title=f"Mean of {images}"
+        plots / measure.name,
+        measure,
+        joined,
+        apart,
+        labels=whole.labels,
+        logarithmic=True,
+        title=f"Mean of {images}",
     )

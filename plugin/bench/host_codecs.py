@@ -6,9 +6,11 @@ import importlib
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from typing import Any
 
 from PIL import Image, features
+from PIL import __version__ as pillow_version
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class HostCodec:
         Part of a limit that a search may leave unused: 0 where levels are whole qualities.
     needs : str
         Feature of Pillow, or module that must be imported first.
+    feature : str
+        By which Pillow tells the version of the library; empty for plugins.
     about : str
         How it is used, for readers of results.
     """
@@ -54,6 +58,7 @@ class HostCodec:
     option_of: Callable[[float], dict[str, Any]] = lambda value: {"quality": value}
     tolerance: float = 0.0
     needs: str = ""
+    feature: str = ""
     about: str = ""
 
     def check(self) -> None:
@@ -80,6 +85,15 @@ class HostCodec:
             ) from error
         if self.needs == "pillow_heif":
             module.register_heif_opener()
+
+    def identity(self) -> str:
+        """Return the versions of Pillow, which resizes and encodes, and of the codec's library."""
+        if self.needs in _PLUGINS:
+            library = _PLUGINS[self.needs]
+            version: str | None = metadata.version(library)
+        else:
+            library, version = self.feature, features.version(self.feature)
+        return f"Pillow {pillow_version}, {library} {version}"
 
     def encode(self, picture: Image.Image, value: float) -> bytes:
         """Return the file of an RGB picture without metadata at a quality."""
@@ -111,6 +125,7 @@ HOST_CODECS = {
             # 0 and 1 are the same
             highest=99,
             value_of=_whole(1),
+            feature="libjpeg_turbo",
             options={"optimize": True, "progressive": True, "subsampling": "4:2:0"},
             about="progressive, optimised tables, 4:2:0",
         ),
@@ -121,6 +136,7 @@ HOST_CODECS = {
             "WEBP",
             options={"method": 6},
             needs="webp",
+            feature="webp",
             about="method 6",
         ),
         HostCodec(
@@ -131,6 +147,7 @@ HOST_CODECS = {
             # the bytes depend on the number of threads, and should not on the machine
             options={"speed": 4, "max_threads": 2},
             needs="avif",
+            feature="avif",
             about="speed 4, 4:2:0",
         ),
         HostCodec(
@@ -148,6 +165,7 @@ HOST_CODECS = {
             option_of=lambda value: {"quality_layers": [value]},
             tolerance=0.005,
             needs="jpg_2000",
+            feature="jpg_2000",
             about="OpenJPEG, irreversible, a bare codestream",
         ),
         HostCodec(

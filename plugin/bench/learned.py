@@ -15,6 +15,7 @@ from torch import nn
 
 from diffc.bench.packages import load_package
 from diffc.bench.pixel_measures import Compare, to_tensor
+from diffc.bench.precision import full_precision
 
 
 def load_lpips(device: str) -> Compare:
@@ -60,7 +61,7 @@ def _comparison(network: nn.Module, device: str, **options: bool) -> Compare:
 
     def compare(original: Image.Image, decoded: Image.Image) -> float:
         ours, theirs = (to_tensor(picture, device) for picture in (original, decoded))
-        with torch.inference_mode():
+        with torch.inference_mode(), full_precision():
             return float(network(ours, theirs, **options))
 
     return compare

@@ -43,6 +43,16 @@ class Measure:
     decimals: int = 4
     smallest_side: int = 1
 
+    @property
+    def arrow(self) -> str:
+        """Where better values are."""
+        return "↑" if self.better == "higher" else "↓"
+
+    @property
+    def heading(self) -> str:
+        """Label, unit and arrow."""
+        return f"{self.label}{f', {self.unit}' if self.unit else ''} {self.arrow}"
+
 
 def _table(*measures: Measure) -> dict[str, Measure]:
     return {measure.name: measure for measure in measures}

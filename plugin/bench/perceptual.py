@@ -20,6 +20,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
+from diffc.bench.precision import full_precision
+
 # names, and the channels that go in and come out
 SHAPES = {
     "conv0": (3, 3),
@@ -96,8 +98,8 @@ class PerceptualDistance:
             for ours, theirs in zip(*map(self._features, pixels), strict=True):
                 for depth, (first, second) in enumerate(zip(ours, theirs, strict=True)):
                     difference = (first - second).square_()
-                    # over columns in float32, then in float64: millions of terms
-                    sums[depth] += float(difference.sum(3).sum(dtype=torch.float64))
+                    # millions of terms, in an order that depends on the number of threads
+                    sums[depth] += float(difference.sum(dtype=torch.float64))
                     elements[depth] += difference.numel()
         means = [total / count for total, count in zip(sums, elements, strict=True)]
         return sum(means) / len(means)
@@ -160,10 +162,11 @@ class PerceptualDistance:
         """Return the features of pixels (rows, columns, 3) after each of the layers compared."""
         # a view in channels-last order, as the convolutions like it
         x = torch.from_numpy(part.copy()).to(self._device)[None].permute(0, 3, 1, 2)
-        x = F.conv2d(x.float() / 255, self._weights["conv0.weight"], self._weights["conv0.bias"])
         found = []
-        # the products of float32 numbers in full, on devices that would round them first
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        with full_precision():
+            x = F.conv2d(
+                x.float() / 255, self._weights["conv0.weight"], self._weights["conv0.bias"]
+            )
             for layer in LAYERS:
                 if layer == "pool":
                     x = F.max_pool2d(x, 2)

@@ -77,16 +77,18 @@ def read_rgb(path: Path) -> Image.Image:
     Raises
     ------
     OSError, ValueError
-        If it cannot be read.
+        If it cannot be read, or has more than 8 bits a channel.
     """
     from diffc.cli_pictures import read_picture
+    from diffc.pixels import from_pillow
 
     with warnings.catch_warnings():
         # about metadata, which is dropped here
         warnings.simplefilter("ignore")
         picture = read_picture(str(path))
     # a copy, so that it knows no file either
-    plain = picture.convert("RGB").copy()
+    kept = from_pillow(picture, keep_alpha=False, convert_color=False)
+    plain = kept.color.convert("RGB").copy()
     plain.info = {}
     return plain
 

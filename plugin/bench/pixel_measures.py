@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from diffc.bench.packages import load_package
+from diffc.bench.precision import full_precision
 
 PSNR_LIMIT = 100.0
 """dB, of equal pictures and at most: rows and means stay finite."""
@@ -36,6 +37,11 @@ def to_tensor(picture: Image.Image, device: str) -> Tensor:
     """Return an RGB picture as (1, 3, height, width), float32 in [0, 1]."""
     pixels = torch.from_numpy(np.array(picture)).to(device)
     return pixels.permute(2, 0, 1)[None].float() / 255
+
+
+def _to_double(picture: Image.Image, device: str) -> Tensor:
+    pixels = torch.from_numpy(np.array(picture)).to(device)
+    return pixels.permute(2, 0, 1)[None].double() / 255
 
 
 def load_ms_ssim(device: str) -> Compare:
@@ -84,7 +90,9 @@ def _from_piq(name: str, device: str) -> Compare:
     function = getattr(load_package("piq"), name)
 
     def compare(original: Image.Image, decoded: Image.Image) -> float:
-        with torch.inference_mode():
-            return float(function(to_tensor(original, device), to_tensor(decoded, device)))
+        # sums in float32 depend, in digits that rows keep, on how many threads add them
+        pair = [_to_double(picture, device) for picture in (original, decoded)]
+        with torch.inference_mode(), full_precision():
+            return float(function(*pair))
 
     return compare

@@ -39,6 +39,7 @@ def write_plot(
     curves: Mapping[str, Curve],
     unreached: Mapping[str, Curve] | None = None,
     *,
+    labels: Mapping[str, str] | None = None,
     logarithmic: bool = False,
     title: str = "",
 ) -> list[Path]:
@@ -55,6 +56,8 @@ def write_plot(
         The order gives colours and markers; a codec without values keeps its place.
     unreached : mapping of str to sequence of (bits per pixel, value), optional
         Points of files that are larger than was asked for: hollow, and not joined.
+    labels : mapping of str to str, optional
+        What codecs are called; those without one by themselves.
     logarithmic : bool
         Whether the axis of the rate is.
     title : str
@@ -88,8 +91,8 @@ def write_plot(
         figure = figures.Figure(figsize=(7.2, 4.5), layout="constrained")
         axes = figure.add_subplot()
         ends = [
-            (label, *_draw(axes, index, joined, single))
-            for index, (label, (joined, single)) in enumerate(shown.items())
+            ((labels or {}).get(codec, codec), *_draw(axes, index, joined, single))
+            for index, (codec, (joined, single)) in enumerate(shown.items())
             if _finite(joined) or _finite(single)
         ]
         _describe(axes, measure, title, logarithmic=logarithmic)
@@ -170,6 +173,8 @@ def _label(axes: Any, ends: list[tuple[str, str, tuple[float, float]]]) -> None:
             color=colour,
             va="center",
             fontweight="bold",
+            # a label is text, dollars and all
+            parse_math=False,
             arrowprops={
                 "arrowstyle": "-",
                 "color": colour,

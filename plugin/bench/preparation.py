@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 import diffc
+from diffc.bench.contender import Identified
 from diffc.bench.contenders import Contender, Distance, contenders
 from diffc.bench.machine import describe_machine
 from diffc.bench.pictures import Source, find_pictures, named, read_rgb, sha256_of
@@ -63,6 +65,8 @@ def prepare(
     *,
     perceptual_weights: Path | None = None,
     device: str | None = None,
+    comparison: bool = False,
+    clear: Callable[[Path], None] = lambda folder: None,
     complain: Complain = print,
 ) -> Run:
     """Check everything that can be, and begin or resume a run.
@@ -82,6 +86,10 @@ def prepare(
         ``-ds`` codecs choose their scale by GMSD.
     device : str, optional
         Where networks run; None is DIFFC_DEVICE, else the CPU.
+    comparison : bool
+        Whether the folder is to be that of a comparison.
+    clear : callable
+        Called with the folder when all else has been checked, before anything is written.
     complain : callable
         Told in one line of every image that cannot be read.
 
@@ -93,8 +101,9 @@ def prepare(
     paths = find_pictures(images) if isinstance(images, Path) else list(images)
     targets = _checked_targets(bpps)
     from diffc.bench.measures import Measurer
+    from diffc.devices import device_of
 
-    used_device = device or os.environ.get("DIFFC_DEVICE") or "cpu"
+    used_device = device_of(device)
     measurer = Measurer(perceptual_weights, used_device)
     by = "vgg" if "vgg" in measurer.available else "gmsd"
     made = contenders(codecs, _distance(measurer, by, used_device), device)
@@ -113,7 +122,7 @@ def prepare(
         diffc=diffc.__version__,
         images=described,
         codecs=list(codecs),
-        labels=_labels(made),
+        labels={each.spec: each.label for each in made},
         targets=targets,
         perceptual_weights=None if perceptual_weights is None else file_sha256(perceptual_weights),
         distance=by,
@@ -121,7 +130,10 @@ def prepare(
         missing=dict(measurer.missing),
         device=used_device,
         machine=describe_machine(),
+        identities={each.spec: each.identity() for each in made if isinstance(each, Identified)},
+        comparison=comparison,
     )
+    clear(out)
     whole = open_run(out, asked)
     unreadable = len(paths) - len(sources)
     return Run(asked, whole, sources, made, measurer, Places(out), unreadable)
@@ -141,24 +153,25 @@ def _checked_targets(bpps: Sequence[float]) -> list[float]:
 
 
 def _distance(measurer: Measurer, by: str, device: str) -> Distance | None:
-    if by == "vgg":
-        return measurer.perceptual
+    """Return what ``-ds`` codecs choose by: for pictures too small for it, GMSD or the PSNR."""
     if by not in measurer.available:
         return None
-    from diffc.bench.pixel_measures import load_gmsd
+    from diffc.bench.measures import MEASURES
+    from diffc.bench.pixel_measures import load_gmsd, psnr
 
-    return load_gmsd(device)
+    choices: dict[str, Distance] = {}
+    if by == "vgg":
+        choices["vgg"] = measurer.perceptual
+    if "gmsd" in measurer.available:
+        choices["gmsd"] = load_gmsd(device)
+    choices["psnr"] = lambda original, decoded: -psnr(original, decoded)
 
+    def distance(original: Image.Image, decoded: Image.Image) -> float:
+        side = min(original.size)
+        suits = next(name for name in choices if side >= MEASURES[name].smallest_side)
+        return choices[suits](original, decoded)
 
-def _labels(made: Sequence[Contender]) -> dict[str, str]:
-    """Return a label for each spec; those that share one are numbered."""
-    labels: dict[str, str] = {}
-    for each in made:
-        label, number = each.label, 2
-        while label in labels.values():
-            label, number = f"{each.label} ({number})", number + 1
-        labels[each.spec] = label
-    return labels
+    return distance
 
 
 def _described(source: Source) -> dict[str, Any]:

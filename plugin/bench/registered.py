@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import fields
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ _DECODE_OPTIONS = tuple(
 )
 # stands for a model's fingerprint where only its length counts
 _ANY_FINGERPRINT = bytes(4)
+_PROBE_SIDE = 64
 
 
 class RegisteredContender:
@@ -77,6 +80,33 @@ class RegisteredContender:
         take_settings(dict(self._options), self._codec, strict=True)
         with_changes(**self._decode_options)
 
+    def identity(self) -> str:
+        """Return the package, the bitstream's version and the fingerprint of the model.
+
+        The model is that of a small file, which is made for this.  A codec that cannot make it, as
+        with options for pictures of one size, is identified without.
+        """
+        from diffc.api import info
+        from diffc.encoding import encode_image
+
+        told = [
+            self._codec.name,
+            f"bitstream {self._codec.bitstream_version}",
+            *_package(self._codec.name),
+        ]
+        gradient = Image.linear_gradient("L").resize((_PROBE_SIDE, _PROBE_SIDE)).convert("RGB")
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                options = self._options | {"backend": self._codec.name}
+                model = info(encode_image(gradient, options, strict=True)).model
+        # what is wrong will be told of the pictures
+        except Exception:  # noqa: BLE001
+            model = None
+        if model is not None:
+            told.append(f"model {model}")
+        return ", ".join(told)
+
     def encode(self, image: Image.Image, limit: int) -> Attempt:
         """Return the file for a limit, or for the nearest that the codec can reach."""
         asked = max(limit, 1)
@@ -117,3 +147,15 @@ class RegisteredContender:
 
         picture: Image.Image = decode(data, to="pil", **self._decode_options)
         return picture.convert("RGB")
+
+
+def _package(codec: str) -> list[str]:
+    """Return the distribution of another package's codec with its version; diffc's is known."""
+    from diffc.registry import codecs_available
+
+    origin = codecs_available()[codec].origin
+    try:
+        return [f"{origin} {metadata.version(origin)}"]
+    # built in, or registered by a call
+    except (metadata.PackageNotFoundError, ValueError):
+        return []

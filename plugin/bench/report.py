@@ -67,7 +67,8 @@ def write_report(
     first = _first_view(run, first_target)
     page = _page(run, title or _title(run), pictures, first, _notes(run, pictures, limit))
     path = folder / PAGE
-    write_whole(path, page.encode())
+    # a title may be the name of a file, which need not be text
+    write_whole(path, page.encode(errors="replace"))
     return path
 
 
@@ -145,7 +146,7 @@ def _first_view(run: Run, first_target: float | None) -> dict[str, int]:
     """
     target = len(run.targets) // 2 if first_target is None else run.targets.index(first_target)
     cells = [run.cell(codec, run.targets[target]) for codec in run.codecs]
-    coded = [number for number, rows in enumerate(cells) if rows]
+    coded = [number for number, cell in enumerate(cells) if cell.images]
     right = coded[0] if coded else 0
     others = [number for number in coded if number != right]
     others.sort(key=lambda number: not report_tables.meets(run, cells[number]))

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import statistics
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from diffc.bench.measures import MEASURES, Measure
-from diffc.bench.places import RUN, SPEED, SUMMARY, Places
-from diffc.bench.rows import JsonLines, Row, RowStore
+from diffc.bench.places import SUMMARY, Places
+from diffc.bench.rows import Row, RowStore
 from diffc.bench.run_file import RunFile
 from diffc.bench.run_file import read_run as read_run_file
 from diffc.bench.specs import label_of
+from diffc.bench.speed_rows import read_speed
+from diffc.bench.summary import Cell, cells_of
 
 _COLOURS = 10
 
@@ -40,6 +41,8 @@ class Run:
         Names in the order of the run.
     rows : dict
         Rows by (image, codec, target).
+    cells : dict
+        Their means by (codec, target).
     """
 
     folder: Path
@@ -50,20 +53,15 @@ class Run:
     targets: list[float]
     images: list[str]
     rows: dict[tuple[str, str, float], Row]
+    cells: dict[tuple[str, float], Cell]
 
     def label(self, codec: str) -> str:
         """Return what a codec is called on the page."""
         return self.asked.labels.get(codec) or label_of(codec)
 
-    def cell(self, codec: str, target: float) -> list[Row]:
-        """Return a codec's rows at a target, those with an error left out."""
-        found = (self.rows.get((image, codec, target)) for image in self.images)
-        return [row for row in found if row is not None and row.error is None]
-
-
-def is_run(folder: Path) -> bool:
-    """Return whether a folder is one of a run."""
-    return (folder / RUN).is_file()
+    def cell(self, codec: str, target: float) -> Cell:
+        """Return what a codec's rows at a target come to, without the patch distance."""
+        return self.cells[codec, target]
 
 
 def read_run(folder: Path) -> Run:
@@ -77,15 +75,17 @@ def read_run(folder: Path) -> Run:
         If it cannot be read.
     """
     asked = read_run_file(folder)
+    rows = RowStore(folder).rows()
     return Run(
         folder=folder,
         asked=asked,
         summary=_object(folder / SUMMARY) if (folder / SUMMARY).is_file() else {},
-        speed=JsonLines(folder / SPEED).objects(),
+        speed=read_speed(folder),
         codecs=asked.codecs,
         targets=sorted(asked.targets),
         images=[str(each["name"]) for each in asked.images],
-        rows={row.key: row for row in RowStore(folder).rows()},
+        rows={row.key: row for row in rows},
+        cells={(cell.codec, cell.target_bpp): cell for cell in cells_of(asked, rows)},
     )
 
 
@@ -112,25 +112,9 @@ def described(measure: Measure) -> dict[str, Any]:
         "label": measure.label,
         "unit": measure.unit,
         "better": measure.better,
-        "arrow": {"higher": "↑", "lower": "↓"}[measure.better],
+        "arrow": measure.arrow,
         "digits": measure.decimals,
     }
-
-
-def mean(run: Run, rows: list[Row], measure: str) -> float | None:
-    """Return the mean of a measure over some rows of different images.
-
-    Images for which no codec has the measure do not count: they are too small for it.
-
-    Returns
-    -------
-    float or None
-        None if a row of another image lacks it.
-    """
-    having = {row.image for row in run.rows.values() if measure in row.measures}
-    counted = [row.measures.get(measure) for row in rows if row.image in having]
-    values = [value for value in counted if value is not None]
-    return statistics.fmean(values) if values and len(values) == len(counted) else None
 
 
 def codec_table(run: Run, measures: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -167,16 +151,15 @@ def _styles(codecs: list[str]) -> dict[str, tuple[int, bool]]:
 def _curves(run: Run, codec: str, measures: list[dict[str, Any]]) -> dict[str, Any]:
     curves: dict[str, list[dict[str, Any]]] = {}
     for target in run.targets:
-        rows = run.cell(codec, target)
+        cell = run.cell(codec, target)
         # a mean over other images would be no point of the same curve
-        if not rows or len(rows) < len(run.images):
+        if cell.images < len(run.images):
             continue
-        bpp = statistics.fmean(row.bpp for row in rows)
+        reached = cell.reached == cell.images
         for measure in measures:
-            value = mean(run, rows, measure["name"])
+            value = cell.measures.get(measure["name"])
             if value is not None:
-                reached = all(row.reached for row in rows)
-                point = {"bpp": bpp, "value": value, "target": target, "reached": reached}
+                point = {"bpp": cell.bpp, "value": value, "target": target, "reached": reached}
                 curves.setdefault(measure["name"], []).append(point)
     return curves
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from diffc.bench.measures import MEASURES
 from diffc.bench.report_data import Run
-from diffc.bench.report_tables import NONE
 from diffc.bench.specs import target_text
-from diffc.bench.speed import DESCRIPTION
+from diffc.bench.speed_rows import DESCRIPTION
+from diffc.bench.table import NONE
 
 _RULES = (
     (

@@ -11,11 +11,13 @@ from pathlib import Path
 from PIL import Image
 
 Paths = Sequence[Path]
+# pixels a side
+_LONGEST_WEBP = 16383
 
 
 @dataclass
 class Embedded:
-    """Pictures as base64 of lossless WebP, and where each file of the run went.
+    """Pictures as base64 of lossless WebP (PNG where they are too long for it), and where each file of the run went.
 
     Parameters
     ----------
@@ -96,5 +98,8 @@ def spread(count: int) -> Iterable[int]:
 def _encoded(path: Path) -> str:
     out = io.BytesIO()
     with Image.open(path) as picture:
-        picture.convert("RGB").save(out, "WEBP", lossless=True, method=4, quality=50)
+        if max(picture.size) <= _LONGEST_WEBP:
+            picture.convert("RGB").save(out, "WEBP", lossless=True, method=4, quality=50)
+        else:
+            picture.convert("RGB").save(out, "PNG", optimize=True)
     return base64.b64encode(out.getvalue()).decode()

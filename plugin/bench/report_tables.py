@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-import statistics
 from typing import Any
 
 from diffc.bench.measures import PATCH_DISTANCE
-from diffc.bench.report_data import Run, described, mean
-from diffc.bench.rows import Row
+from diffc.bench.report_data import Run, described
 from diffc.bench.specs import target_text
+from diffc.bench.summary import Cell
+from diffc.bench.table import NONE
 
-NONE = "–"
 _PATCH = PATCH_DISTANCE.name
 
 
 def quality_columns(run: Run, measures: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the columns of the headline table: the measures, then the patch distance."""
-    columns = [*measures]
+    """Return the columns of the headline table: measures with a mean, then the patch distance."""
+    having = {name for cell in run.cells.values() for name in cell.measures}
+    columns = [each for each in measures if each["name"] in having]
     if any(patch_distance(run, codec, t) is not None for codec in run.codecs for t in run.targets):
         columns.append(described(PATCH_DISTANCE))
     return columns
@@ -43,41 +43,41 @@ def quality_groups(run: Run, columns: list[dict[str, Any]]) -> list[dict[str, An
 
 def _group(run: Run, target: float, columns: list[dict[str, Any]]) -> dict[str, Any]:
     cells = {codec: run.cell(codec, target) for codec in run.codecs}
-    full = [codec for codec, rows in cells.items() if meets(run, rows)]
+    full = [codec for codec, cell in cells.items() if meets(run, cell)]
     values = {
         (codec, column["name"]): patch_distance(run, codec, target)
         if column["name"] == _PATCH
-        else mean(run, rows, column["name"])
-        for codec, rows in cells.items()
+        else cell.measures.get(column["name"])
+        for codec, cell in cells.items()
         for column in columns
     }
     lines = []
     for number, codec in enumerate(run.codecs):
-        rows = cells[codec]
+        cell = cells[codec]
         lines.append(
             {
                 "codec": number,
                 "label": run.label(codec),
                 "over": codec not in full,
-                "remark": _remark(run, rows),
-                "bpp": f"{statistics.fmean(row.bpp for row in rows):.4f}" if rows else NONE,
+                "remark": _remark(run, cell),
+                "bpp": NONE if cell.bpp is None else f"{cell.bpp:.4f}",
                 "cells": [_value_cell(values, codec, column, full) for column in columns],
             }
         )
     return {"target": target_text(target), "lines": lines}
 
 
-def meets(run: Run, rows: list[Row]) -> bool:
+def meets(run: Run, cell: Cell) -> bool:
     """Return whether a codec's files meet the target for every image of the run."""
-    return len(rows) == len(run.images) and all(row.reached for row in rows)
+    return cell.reached == len(run.images)
 
 
-def _remark(run: Run, rows: list[Row]) -> str:
+def _remark(run: Run, cell: Cell) -> str:
     total = len(run.images)
     remarks = []
-    if len(rows) < total:
-        remarks.append(f"{len(rows)} of {total} images coded" if rows else "not coded")
-    over = sum(not row.reached for row in rows)
+    if cell.images < total:
+        remarks.append(f"{cell.images} of {total} images coded" if cell.images else "not coded")
+    over = cell.images - cell.reached
     if over:
         remarks.append("over the target" + (f" for {over} of {total}" if over < total else ""))
     return ", ".join(remarks)

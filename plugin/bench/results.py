@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shlex
 from pathlib import Path
 
 from diffc.api import write_whole
@@ -35,7 +36,7 @@ def results_page(folder: Path, whole: RunFile, summary: Summary) -> str:
     for table in all_tables(folder, whole, summary):
         parts += [f"## {table.title}\n", table.as_markdown()]
     parts += ["## What is measured\n", _measures(whole), "## Machine\n", _machine(whole)]
-    parts += ["## To repeat it\n", _command(whole)]
+    parts += ["## To repeat it\n", _command(whole, summary)]
     return "\n".join(parts)
 
 
@@ -83,7 +84,9 @@ def _measures(whole: RunFile) -> str:
             "Weights of the VGG-19 distance: a file with SHA-256 "
             f"`{whole.perceptual_weights[:16]}`."
         )
-    lines += [f"Not measured here: {MEASURES[name].label}." for name in whole.missing]
+    lines += [
+        f"Not measured here: {MEASURES[name].label}." for name in whole.missing if name in MEASURES
+    ]
     return "\n\n".join(lines) + "\n"
 
 
@@ -91,13 +94,14 @@ def _machine(whole: RunFile) -> str:
     return "".join(f"* {name}: {value}\n" for name, value in whole.machine.items())
 
 
-def _command(whole: RunFile) -> str:
-    codecs = ",".join(map(label_of, whole.codecs))
+def _command(whole: RunFile, summary: Summary) -> str:
+    codecs = shlex.quote(",".join(map(label_of, whole.codecs)))
+    anchor = shlex.quote(label_of(summary.anchor))
     bpps = " ".join(map(target_text, whole.targets))
     weights = " \\\n  --perceptual-weights WEIGHTS" if whole.perceptual_weights else ""
     device = f" --device {whole.device}" if whole.device != "cpu" else ""
     return (
         "```sh\n"
         f"diffc bench PHOTOS --codecs {codecs} \\\n  --bpp {bpps} --out DIR{weights}{device} \\\n"
-        "  --results docs/results.md\n```\n"
+        f"  --images {len(whole.images)} --anchor {anchor} --results docs/results.md\n```\n"
     )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from diffc.api import write_whole
+from diffc.bench.json_records import parse, record
 
 ROWS, CSV = "rows.jsonl", "rows.csv"
 
@@ -86,12 +87,15 @@ class JsonLines:
         self._objects: list[dict[str, Any]] = []
         for number, line in enumerate(whole.splitlines(), 1):
             try:
-                self._objects.append(json.loads(line))
+                value = parse(line)
             except ValueError:
+                value = None
+            if not isinstance(value, dict):
                 raise ValueError(
-                    f"{path.name} has a line {number} that is no JSON: remove it, or name another "
-                    "folder with --out"
-                ) from None
+                    f"{path.name} has a line {number} that is no JSON object: remove it, or name "
+                    "another folder with --out"
+                )
+            self._objects.append(value)
 
     def objects(self) -> list[dict[str, Any]]:
         """Return all objects in the order of the file."""
@@ -129,13 +133,12 @@ class RowStore:
         self._folder = folder
         self._lines = JsonLines(folder / ROWS)
         self._rows: dict[Key, Row] = {}
-        known = {each.name for each in fields(Row)}
         for value in self._lines.objects():
-            if set(value) != known:
+            row = record(Row, value)
+            if row is None:
                 raise ValueError(
                     f"{ROWS} holds rows of another version of diffc: name another folder with --out"
                 )
-            row = Row(**value)
             self._rows[row.key] = row
 
     def done(self, image: str, codec: str, target_bpp: float) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from diffc.api import write_whole
+from diffc.bench.json_records import parse, record
+from diffc.bench.measures import MEASURES
 from diffc.bench.places import RUN
 
 
@@ -39,7 +41,12 @@ class RunFile:
     device : str
         Where networks ran.
     machine : dict
-        See `diffc.bench.machine.describe_machine`.
+        See `diffc.bench.machine.describe_machine`; where a run went on elsewhere, each value of
+        the machines it has had.
+    identities : dict
+        What makes the files of a codec, by spec: version and model.
+    comparison : bool
+        Whether `diffc.bench.comparison` has made it.
     """
 
     diffc: str
@@ -53,18 +60,33 @@ class RunFile:
     missing: dict[str, str] = field(default_factory=dict)
     device: str = "cpu"
     machine: dict[str, str] = field(default_factory=dict)
+    identities: dict[str, str] = field(default_factory=dict)
+    comparison: bool = False
 
     def label(self, codec: str) -> str:
         """Return what a codec is called in tables."""
         return self.labels.get(codec, codec)
 
 
+@dataclass(frozen=True)
+class _Image:
+    """What `RunFile.images` says of each."""
+
+    name: str
+    width: int
+    height: int
+    sha256: str
+
+
+# between what one machine and the next has
+_THEN, _NONE = "; later ", "none"
 _FIXED = {
     "images": "other images",
     "perceptual_weights": "other perceptual weights",
     "measures": "other measures",
     "diffc": "another version of diffc",
     "device": "another device",
+    "comparison": "another purpose (diffc bench, or diffc compare)",
 }
 
 
@@ -77,27 +99,37 @@ def read_run(folder: Path) -> RunFile:
         If the folder holds no run of this version.
     """
     try:
-        value = json.loads((folder / RUN).read_bytes())
+        found = record(RunFile, parse((folder / RUN).read_bytes()))
     except FileNotFoundError:
         raise ValueError(f"{folder} holds no run of diffc bench: name its --out") from None
     except ValueError:
-        value = None
-    if not isinstance(value, dict) or set(value) != {each.name for each in fields(RunFile)}:
+        found = None
+    if found is None or not _makes_sense(found):
         raise ValueError(
             f"{folder / RUN} is not of this version of diffc: name another folder with --out"
         )
-    return RunFile(**value)
+    return found
+
+
+def _makes_sense(run: RunFile) -> bool:
+    if not (run.images and run.codecs and run.targets):
+        return False
+    if not (set(run.measures) <= set(MEASURES) and run.distance in MEASURES):
+        return False
+    return all(record(_Image, each) is not None for each in run.images)
 
 
 def open_run(folder: Path, asked: RunFile) -> RunFile:
     """Begin a run in a folder, or go on with the one there; return the two together.
 
-    Codecs and targets may be added to those that are there.
+    Codecs and targets may be added to those that are there.  Labels that several codecs share are
+    numbered.
 
     Raises
     ------
     ValueError
-        If the run there has other images, weights, version or device.
+        If the run there has other images, weights, version or device, or another model or version
+        of a codec.
     """
     if (folder / RUN).exists():
         there = read_run(folder)
@@ -106,19 +138,56 @@ def open_run(folder: Path, asked: RunFile) -> RunFile:
                 raise ValueError(
                     f"{folder} holds a run with {what}: name another folder with --out"
                 )
+        _check_identities(folder, there, asked)
         asked = replace(
             asked,
             codecs=list(dict.fromkeys([*there.codecs, *asked.codecs])),
-            labels=there.labels | asked.labels,
+            labels=_unlike(there.labels, asked.labels),
             targets=sorted({*there.targets, *asked.targets}),
+            identities=there.identities | asked.identities,
+            machine=_both(there.machine, asked.machine),
         )
     # what a kill left before there was a run is hidden
     elif folder.exists() and any(not each.name.startswith(".") for each in folder.iterdir()):
         raise ValueError(f"{folder} holds something else: name an empty folder with --out")
+    else:
+        asked = replace(asked, labels=_unlike({}, asked.labels))
+    text = (json.dumps(asdict(asked), ensure_ascii=False, indent=1) + "\n").encode()
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(asdict(asked), ensure_ascii=False, indent=1) + "\n"
-    write_whole(folder / RUN, text.encode())
+    write_whole(folder / RUN, text)
     return asked
+
+
+def _check_identities(folder: Path, there: RunFile, asked: RunFile) -> None:
+    for codec, now in asked.identities.items():
+        before = there.identities.get(codec, now)
+        if before != now:
+            raise ValueError(
+                f"{folder} holds rows of codec {codec!r} by {before}, which is now {now}: name "
+                "another folder with --out"
+            )
+
+
+def _unlike(there: dict[str, str], asked: dict[str, str]) -> dict[str, str]:
+    """Return labels by spec; those that others have are numbered."""
+    labels = dict(there)
+    for spec, plain in asked.items():
+        if spec in labels:
+            continue
+        label, number = plain, 2
+        while label in labels.values():
+            label, number = f"{plain} ({number})", number + 1
+        labels[spec] = label
+    return labels
+
+
+def _both(before: dict[str, str], now: dict[str, str]) -> dict[str, str]:
+    """Return two descriptions of machines in one, without repeating what they share."""
+    found = {}
+    for name in dict.fromkeys([*before, *now]):
+        values = [*before.get(name, _NONE).split(_THEN), now.get(name, _NONE)]
+        found[name] = _THEN.join(dict.fromkeys(values))
+    return found
 
 
 def file_sha256(path: Path) -> str:

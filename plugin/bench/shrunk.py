@@ -94,6 +94,10 @@ class HostContender:
         self._scales = scales
         self._last: tuple[bytes, tuple[int, int]] | None = None
 
+    def identity(self) -> str:
+        """Return the versions of what makes its files."""
+        return self._codec.identity()
+
     def encode(self, image: Image.Image, limit: int) -> Attempt:
         """Return the best file of at most ``limit`` bytes, or the smallest one."""
         ladders: dict[tuple[int, int], tuple[str, Ladder]] = {}

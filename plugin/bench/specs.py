@@ -51,6 +51,9 @@ def parse_spec(spec: str) -> tuple[str, dict[str, Any]]:
     ValueError
         If the spec is malformed, or an option comes twice.
     """
+    if not spec.isprintable():
+        # names of folders may be no text; the run's files are
+        raise ValueError(f"a codec and its options are printable text, not {spec!r}: rename it")
     name, colon, rest = spec.partition(":")
     if not name or (colon and not rest):
         raise ValueError(f"a codec is NAME or NAME:KEY=VALUE,KEY=VALUE, not {spec!r}")
@@ -81,7 +84,9 @@ def slug(text: str) -> str:
     plain = re.sub(r"[^a-z0-9._-]+", "-", text.lower()).strip(".-_")[:_LONGEST_SLUG]
     if plain == text:
         return plain
-    return f"{plain}-{hashlib.sha256(text.encode()).hexdigest()[:6]}".lstrip("-")
+    return f"{plain}-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:6]}".lstrip(
+        "-"
+    )
 
 
 def target_text(target_bpp: float) -> str:

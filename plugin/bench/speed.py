@@ -16,53 +16,10 @@ from diffc.bench.places import SPEED, Places
 from diffc.bench.rows import JsonLines, Row, RowStore
 from diffc.bench.run_file import RunFile
 from diffc.bench.specs import parse_spec, target_text
+from diffc.bench.speed_rows import Speed, read_speed
+from diffc.cli_items import reason_of
 
 REPEATS = 3
-
-DESCRIPTION = {
-    "device": "where the codec's networks ran",
-    "encode_first_seconds": "first encode of a process: imports and loading of models included",
-    "encode_seconds": "median of three further encodes; of codecs whose quality is searched for, "
-    "one encode at the quality found, of others the whole call with its target",
-    "decode_first_seconds": "first decode of a process: imports and loading of models included",
-    "decode_seconds": "median of three further decodes",
-    "encode_peak_bytes": "most memory of the encoding process, Python and the picture included",
-    "decode_peak_bytes": "most memory of the decoding process, Python and the picture included",
-    "resident_before_bytes": "memory of the process before its first call",
-    "encode_peak_device_bytes": "most memory on the GPU while encoding",
-    "decode_peak_device_bytes": "most memory on the GPU while decoding",
-}
-
-
-@dataclass(frozen=True)
-class Speed:
-    """What one image cost a codec at a target; a line of ``speed.jsonl``.
-
-    Parameters
-    ----------
-    codec, target_bpp, image, width, height
-        As in `diffc.bench.rows.Row`.
-    device : str
-        Torch's name of it.
-    others
-        See `DESCRIPTION`; None where the system does not say.
-    """
-
-    codec: str
-    target_bpp: float
-    device: str
-    image: str
-    width: int
-    height: int
-    encode_first_seconds: float
-    encode_seconds: float
-    decode_first_seconds: float
-    decode_seconds: float
-    resident_before_bytes: int | None
-    encode_peak_bytes: int | None
-    decode_peak_bytes: int | None
-    encode_peak_device_bytes: int | None
-    decode_peak_device_bytes: int | None
 
 
 @dataclass(frozen=True)
@@ -94,7 +51,7 @@ def jobs(folder: Path, whole: RunFile, *, images: int = 1, every_target: bool = 
     """
     there = {
         (each["codec"], each["target_bpp"], each["device"], each["image"])
-        for each in JsonLines(folder / SPEED).objects()
+        for each in read_speed(folder)
     }
     names = [each["name"] for each in whole.images[:images]]
     middle = whole.targets[(len(whole.targets) - 1) // 2]
@@ -137,12 +94,12 @@ def measure(folder: Path, job: Job) -> Speed:
     """
     row = job.row
     places = Places(folder)
-    (file,) = places.coded(row.codec, row.target_bpp, row.image, "").parent.glob(f"{row.image}.*")
     common = {
         "codec": row.codec,
         "device": job.device,
         "original": str(places.original(row.image)),
-        "file": str(file),
+        # the codec knows what its files end in
+        "file_without_extension": str(places.coded(row.codec, row.target_bpp, row.image, "")),
         "setting": row.setting,
         "limit": math.floor(row.target_bpp * row.width * row.height / 8),
         "repeats": REPEATS,
@@ -196,16 +153,17 @@ def measure_all(
         progress(f"speed of {where}", number, len(todo))
         try:
             measure(folder, job)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             failed += 1
-            complain(f"diffc: speed of {where}: {error}")
+            complain(f"diffc: speed of {where}: {reason_of(error)}")
     progress("", len(todo), len(todo))
     return failed
 
 
 def _child(job: dict[str, Any]) -> dict[str, Any]:
     ran = subprocess.run(
-        [sys.executable, "-m", "diffc.bench.speed_child"],
+        # -P: what happens to lie in the working directory is not imported
+        [sys.executable, "-P", "-m", "diffc.bench.speed_child"],
         input=json.dumps(job),
         env=os.environ | {"DIFFC_DEVICE": job["device"]},
         capture_output=True,

@@ -48,7 +48,7 @@ def _call(job: dict[str, Any], image: Any) -> Callable[[], object]:
     # -ds codecs need a distance to be made, but none to repeat what was found
     made = contender(job["codec"], lambda original, decoded: 0.0, job["device"])
     if job["operation"] == "decode":
-        data = Path(job["file"]).read_bytes()
+        data = Path(job["file_without_extension"] + made.extension).read_bytes()
         return lambda: made.decode(data, image.size)
     if isinstance(made, Repeatable):
         return lambda: made.encode_again(image, job["setting"])

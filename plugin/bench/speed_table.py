@@ -5,10 +5,9 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
-from diffc.bench.places import SPEED
-from diffc.bench.rows import JsonLines
 from diffc.bench.run_file import RunFile
 from diffc.bench.specs import target_text
+from diffc.bench.speed_rows import read_speed
 from diffc.bench.table import NONE, Table
 
 _SPEED_NOTE = (
@@ -22,7 +21,7 @@ _SPEED_NOTE = (
 def speed_table(folder: Path, whole: RunFile) -> Table | None:
     """Return seconds and memory, None if nothing was timed; of several images the median."""
     groups: dict[tuple[str, float, str], list[dict[str, float | None]]] = {}
-    for line in JsonLines(folder / SPEED).objects():
+    for line in read_speed(folder):
         groups.setdefault((line["codec"], line["target_bpp"], line["device"]), []).append(line)
     order = {codec: place for place, codec in enumerate(whole.codecs)}
     rows = []

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,14 +118,9 @@ def summarise(folder: Path, whole: RunFile, anchor: str | None = None) -> Summar
         If the anchor is none of the run's codecs.
     """
     against = choose_anchor(whole.codecs, anchor)
-    rows = {row.key: row for row in RowStore(folder).rows()}
-    names = [each["name"] for each in whole.images]
-    cells = []
-    for codec in whole.codecs:
-        for target in whole.targets:
-            found = [rows[key] for name in names if (key := (name, codec, target)) in rows]
-            cells.append(_cell(Places(folder), codec, target, found))
-    summary = Summary(against, len(names), cells)
+    rows = RowStore(folder).rows()
+    cells = [_with_patch_distance(Places(folder), cell, rows) for cell in cells_of(whole, rows)]
+    summary = Summary(against, len(whole.images), cells)
     theirs = summary.curve(against)
     for codec in whole.codecs:
         if codec != against:
@@ -154,9 +149,23 @@ def choose_anchor(codecs: Sequence[str], asked: str | None) -> str:
     return next((each for each in _ANCHORS if each in codecs), codecs[0])
 
 
-def _cell(places: Places, codec: str, target: float, rows: list[Row]) -> Cell:
+def cells_of(whole: RunFile, rows: Iterable[Row]) -> list[Cell]:
+    """Return all cells of a run, without patch distances.
+
+    A mean is over all images that were coded, or there is none: figures in a column are over the
+    same images wherever no asterisk says otherwise.
+    """
+    found = {row.key: row for row in rows}
+    names = [each["name"] for each in whole.images]
+    return [
+        _cell(codec, target, [row for name in names if (row := found.get((name, codec, target)))])
+        for codec in whole.codecs
+        for target in whole.targets
+    ]
+
+
+def _cell(codec: str, target: float, rows: list[Row]) -> Cell:
     coded = [row for row in rows if row.error is None]
-    distance, error = _patch_distance(places, codec, target, coded)
     shared = [name for name in (coded[0].measures if coded else ()) if _have(coded, name)]
     return Cell(
         codec=codec,
@@ -166,9 +175,14 @@ def _cell(places: Places, codec: str, target: float, rows: list[Row]) -> Cell:
         errors=len(rows) - len(coded),
         bpp=statistics.fmean(row.bpp for row in coded) if coded else None,
         measures={name: statistics.fmean(row.measures[name] for row in coded) for name in shared},
-        patch_distance=distance,
-        patch_distance_error=error,
     )
+
+
+def _with_patch_distance(places: Places, cell: Cell, rows: list[Row]) -> Cell:
+    about = cell.codec, cell.target_bpp
+    coded = [row for row in rows if row.error is None and (row.codec, row.target_bpp) == about]
+    distance, error = _patch_distance(places, *about, coded)
+    return replace(cell, patch_distance=distance, patch_distance_error=error)
 
 
 def _have(rows: list[Row], measure: str) -> bool:

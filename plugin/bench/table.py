@@ -55,6 +55,8 @@ def print_tables(tables: Sequence[Table], stream: TextIO) -> None:
     rich_table, rich_console = load_package("rich.table"), load_package("rich.console")
     box = load_package("rich.box")
     console = rich_console.Console(file=stream, highlight=False, markup=False, emoji=False)
+    # rich would end the process with the code of an error
+    console.on_broken_pipe = _raise_again
     if not stream.isatty():
         # nothing is folded where nobody reads at a width
         console.width = 250
@@ -68,3 +70,7 @@ def print_tables(tables: Sequence[Table], stream: TextIO) -> None:
         for note in table.notes:
             console.print(note.replace("\\*", "*"), soft_wrap=not stream.isatty())
         console.print()
+
+
+def _raise_again() -> None:
+    raise  # noqa: PLE0704 - called where the error is being handled

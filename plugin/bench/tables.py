@@ -10,7 +10,7 @@ from diffc.bench.speed_table import speed_table
 from diffc.bench.summary import Cell, Summary
 from diffc.bench.table import NONE, Table, print_tables
 
-__all__ = ["NONE", "Table", "all_tables", "bd_rate_table", "print_tables", "quality_table"]
+__all__ = ["Table", "all_tables", "bd_rate_table", "print_tables", "quality_table"]
 
 _BD_NOTE = (
     "Negative: fewer bytes for equal quality. Only targets that all images reached count, at the "
@@ -38,10 +38,10 @@ def quality_table(whole: RunFile, summary: Summary, target: float) -> Table:
 
     cells = [summary.cell(codec, target) for codec in whole.codecs]
     names = [name for name in whole.measures if any(name in cell.measures for cell in cells)]
-    columns = ["codec", "bpp", *(_head(MEASURES[name]) for name in names)]
+    columns = ["codec", "bpp", *(MEASURES[name].heading for name in names)]
     patches = any(cell.patch_distance is not None for cell in cells)
     if patches:
-        columns.append(_head(PATCH_DISTANCE))
+        columns.append(PATCH_DISTANCE.heading)
     rows = []
     for cell in cells:
         values = [_number(cell.measures.get(name), MEASURES[name].decimals) for name in names]
@@ -94,12 +94,6 @@ def _bd_notes(whole: RunFile, summary: Summary) -> list[str]:
         label = whole.label(codec)
         lines.append(f"{mark} {label}{'' if every else f' ({which})'}: {note}.")
     return lines
-
-
-def _head(measure: object) -> str:
-    label, unit = getattr(measure, "label", ""), getattr(measure, "unit", "")
-    arrow = "↑" if getattr(measure, "better", "") == "higher" else "↓"
-    return f"{label}{f', {unit}' if unit else ''} {arrow}"
 
 
 def _number(value: float | None, decimals: int) -> str:

@@ -21,7 +21,10 @@
     const index = codec === ORIGINAL ? image().original : row(codec)?.picture;
     if (index === null || index === undefined) return null;
     if (!cache.has(index)) {
-      cache.set(index, `data:image/webp;base64,${byId(`picture-${index}`).textContent}`);
+      const text = byId(`picture-${index}`).textContent;
+      // the signature of PNG in base64; all others are WebP
+      const kind = text.startsWith("iVBORw0KGgo") ? "png" : "webp";
+      cache.set(index, `data:image/${kind};base64,${text}`);
     }
     return cache.get(index);
   }
