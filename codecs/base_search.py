@@ -15,17 +15,17 @@ from diffc.errors import OptionError
 
 # ln(bits per pixel of the photograph) is about this + SLOPE * quality - FALL * ln(scale)
 _START, _SLOPE, _FALL = -2.7, 0.038, 1.5
-LEAST_QUALITY = {1.0: 30, 1.5: 30, 2.0: 22, 3.0: 0}
+LEAST_QUALITY = {1.0: 15, 1.5: 8, 2.0: 12, 3.0: 0}
 """Below it, a smaller scale leads to a better picture than a coarser quality at this scale."""
 # what of the room may stay unused before another encode is worth its time
 _UNUSED = 0.04
 _TINY = 256
 # quality from, to; scale; base quality from, to.  Where the scale changes, bytes rise by a tenth
 _LADDER = (
-    (0.0, 20.0, 3.0, 0, 42),
-    (20.0, 60.0, 2.0, 28, 58),
-    (60.0, 80.0, 1.5, 48, 68),
-    (80.0, 100.0, 1.0, 58, 100),
+    (0.0, 15.0, 3.0, 0, 24),
+    (15.0, 30.0, 2.0, 12, 24),
+    (30.0, 50.0, 1.5, 16, 30),
+    (50.0, 100.0, 1.0, 16, 100),
 )
 
 
