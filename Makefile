@@ -27,7 +27,7 @@ types: $(FULL)/ready
 
 # without OpenCV, HEIC and the rest: what `pip install diffc` alone gives
 test-core: $(CORE)/ready
-	$(CORE)/bin/python -m pytest --quiet
+	env -u DIFFC_REQUIRE_BROWSER $(CORE)/bin/python -m pytest --quiet
 
 test-full: $(FULL)/ready
 	$(FULL)/bin/python -m pytest --quiet

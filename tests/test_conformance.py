@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import MODEL
+from conftest import MODEL, RELAY_MODEL
 
 from diffc import registry
 from diffc.codec import Capabilities, Codec, Coded, DecodeOptions, Encoded, Rate
@@ -38,14 +38,17 @@ def example() -> Any:
 ThumbnailCodec: type[Codec] = example().ThumbnailCodec
 
 
+MODELS = {"ddcm": MODEL, "relay": RELAY_MODEL}
+
+
 def built_in_checks() -> Iterator[Any]:
     """Yield the checks of all built-in codecs, made with the test model."""
     for name in sorted(registry._BUILT_IN):
         codec = registry.load_codec(name)
         for check in checks(
             codec,
-            settings=codec.settings_type(model=str(MODEL)),
-            decode_options=DecodeOptions(model=str(MODEL)),
+            settings=codec.settings_type(model=str(MODELS[name])),
+            decode_options=DecodeOptions(model=str(MODELS[name])),
             thread_counts=True,
             other_process=True,
         ):

@@ -27,6 +27,7 @@ def test_the_purposes_are_frozen() -> None:
         ("GAUSSIAN_ATOM", 2),
         ("FILL", 3),
         ("ORDER", 4),
+        ("TEXTURE", 5),
     ]
 
 

@@ -23,7 +23,6 @@ from diffc.codecs.picture_tensors import grey_or_color
 from diffc.codecs.relay import RelayCodec
 from diffc.codecs.relay_settings import SCALES, RelaySettings
 from diffc.pixels import from_pillow, to_tensor
-from diffc.testing import Check, checks
 
 
 @pytest.fixture
@@ -40,20 +39,6 @@ def encoded(image: Image.Image, **options: object) -> Encoded:
 def difference(first: Image.Image, second: Image.Image) -> int:
     one, two = (np.asarray(each, dtype=np.int16) for each in (first, second))
     return int(np.abs(one - two).max())
-
-
-@pytest.mark.parametrize(
-    "check",
-    checks(
-        RelayCodec,
-        settings=RelaySettings(model=str(RELAY_MODEL)),
-        thread_counts=True,
-        other_process=True,
-    ),
-    ids=str,
-)
-def test_the_codec_holds(check: Check) -> None:
-    check()
 
 
 @pytest.mark.parametrize("target", [150, 400, 1200])
