@@ -1,4 +1,4 @@
-"""Measure diffc on a folder of photos: real files, opened again in another process.
+"""Measure the codec ddcm on a folder of photos: real files, opened again in another process.
 
     python examples/benchmark.py FOLDER --out out/benchmark
 
@@ -93,7 +93,7 @@ def measure(
     for name, photo in photos.items():
         path = str(folder / f"{name}-{label}.diffc")
         started = time.perf_counter()
-        data = diffc.encode(photo, **options)
+        data = diffc.encode(photo, backend="ddcm", **options)
         seconds.append(time.perf_counter() - started)
         Path(path).write_bytes(data)
         paths.append(path)
@@ -148,7 +148,7 @@ def latencies() -> list[str]:
 
         return statistics.median(run() for _ in range(7))
 
-    data = diffc.encode(Image.new("RGB", (64, 64), "teal"), quality=10)
+    data = diffc.encode(Image.new("RGB", (64, 64), "teal"), backend="ddcm", quality=10)
 
     def microseconds(call: Callable[[], object]) -> float:
         started = time.perf_counter()
@@ -186,7 +186,7 @@ def sizes_and_modes(photo: Image.Image, folder: Path) -> str:
                 image = small.convert("P").convert("PA") if mode == "PA" else small.convert(mode)
             assert image is not None
             path = str(folder / f"{size[0]}x{size[1]}-{mode}.diffc")
-            image.save(path)
+            image.save(path, backend="ddcm")
             expected[path] = [list(size), KEPT.get(mode, "RGB")]
     found = decode_elsewhere(list(expected))
     wrong = [path for path, wanted in expected.items() if list(found[path][:2]) != wanted]
@@ -200,7 +200,7 @@ import diffc
 photo = Image.open(sys.argv[1]).convert("RGB").resize((4000, 3000), Image.Resampling.LANCZOS)
 if sys.argv[3] == "encode":
     started = time.perf_counter()
-    diffc.save(photo, sys.argv[2], bpp=0.05)
+    diffc.save(photo, sys.argv[2], backend="ddcm", bpp=0.05)
 else:
     del photo
     started = time.perf_counter()
@@ -245,7 +245,7 @@ def main() -> None:
             photos[path.stem] = image.convert("RGB")
         # pixels are compared, so they must not be converted to another colour space
         photos[path.stem].info.pop("icc_profile", None)
-    diffc.encode(next(iter(photos.values())), quality=0)  # load torch and the model
+    diffc.encode(next(iter(photos.values())), backend="ddcm", quality=0)  # load torch and the model
     print(f"{len(photos)} photos, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     print("| target | bpp | least used | PSNR, mean | PSNR, worst | encode s | decode s |")
     print("|---|---|---|---|---|---|---|")
