@@ -12,6 +12,8 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from diffc.models.identity import fingerprint, kind_of
+
 Model = TypeVar("Model")
 
 
@@ -37,11 +39,12 @@ def with_convolutions_in(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     return network
 
 
-_loading = threading.Lock()
+# a model may load another that it stands beside
+_loading = threading.RLock()
 
 
 def load_once(kind: Callable[[Path, str], Model], folder: Path, device: str) -> Model:
-    """Return ``kind(folder, device)``, made once in a process.
+    """Return ``kind(folder, device)``, made once in a process as long as the files stay the same.
 
     Raises
     ------
@@ -50,12 +53,13 @@ def load_once(kind: Callable[[Path, str], Model], folder: Path, device: str) -> 
     """
     # threads that ask at the same time wait for one reading
     with _loading, torch.inference_mode(False):
-        model: Model = _load(kind, folder.resolve(), device)
+        mark = fingerprint(folder) if kind_of(folder) is not None else b""
+        model: Model = _load(kind, folder.resolve(), device, mark)
         return model
 
 
 @lru_cache(maxsize=8)
-def _load(kind: Callable[[Path, str], Any], folder: Path, device: str) -> Any:
+def _load(kind: Callable[[Path, str], Any], folder: Path, device: str, mark: bytes) -> Any:
     try:
         return kind(folder, device)
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:

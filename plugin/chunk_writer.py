@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Mapping
 
-from diffc import varint
+from diffc import caption_words, varint
 from diffc.chunks import ALPHA_TYPE, DEFLATED, METADATA_KINDS
 from diffc.layout import ALPHA_MODES, METADATA_LIMIT, NUMBER_END
 
@@ -54,7 +54,9 @@ def pack(metadata: Mapping[str, bytes], alpha: bytes | None) -> tuple[bytes, byt
     for name, kind in METADATA_KINDS.items():
         if name in metadata:
             plain = bytes(metadata[name])
-            deflated = zlib.compress(plain, 9)
+            deflated = (
+                caption_words.deflate(plain) if name == "caption" else zlib.compress(plain, 9)
+            )
             shorter = len(deflated) < len(plain)
             entries.append((kind | DEFLATED, deflated) if shorter else (kind, plain))
     table = [bytes([type_byte]) + varint.encode(len(data)) for type_byte, data in entries]

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from diffc import varint
+from diffc import caption_words, varint
 from diffc.errors import FileError
 from diffc.layout import ALPHA_MODES, METADATA_LIMIT, MOST_CHUNKS, NUMBER_END
 
@@ -116,17 +116,19 @@ def unpack(chunk: Chunk, data: bytes) -> bytes:
 
 
 def _inflate(name: str, data: bytes) -> bytes:
-    stream = zlib.decompressobj()
+    stream, kind = zlib.decompressobj(), "zlib stream"
+    if name == "caption":
+        stream, kind = caption_words.inflater(), "deflate stream"
     try:
         # One byte over the limit, to tell a stream that ends there from one that goes on.
         inflated = stream.decompress(data, METADATA_LIMIT + 1)
     except zlib.error as error:
-        raise FileError(f"{name} is not a zlib stream, {error}: remake the file") from error
+        raise FileError(f"{name} is not a {kind}, {error}: remake the file") from error
     if len(inflated) > METADATA_LIMIT:
         raise FileError(
             f"metadata has at most {METADATA_LIMIT} bytes, {name} inflates to more: "
             "the file is damaged or made to exhaust memory"
         )
     if not stream.eof or stream.unused_data:
-        raise FileError(f"{name} is exactly one zlib stream, its data is not: remake the file")
+        raise FileError(f"{name} is exactly one {kind}, its data is not: remake the file")
     return inflated

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 import diffc
-from diffc import cli_bench, cli_compare, cli_decode, cli_encode, cli_info
+from diffc import cli_bench, cli_compare, cli_decode, cli_encode, cli_info, cli_models
 from diffc.cli_items import reason_of
 
 _INTERRUPTED, _BROKEN_PIPE = 130, 141
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"diffc {diffc.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (cli_encode, cli_decode, cli_info, cli_bench, cli_compare):
+    for module in (cli_encode, cli_decode, cli_info, cli_models, cli_bench, cli_compare):
         module.add_to(commands)
     return parser
 

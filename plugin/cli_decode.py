@@ -33,6 +33,9 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--device", metavar="DEVICE", help="torch device, such as cuda")
     parser.add_argument("--steps", type=int, metavar="N", help="evaluations after the coded ones")
     parser.add_argument("--realism", type=float, metavar="R", help="0 to 1: generated detail")
+    parser.add_argument(
+        "--guidance", type=float, metavar="G", help="0 to 20: away from what any picture may show"
+    )
     parser.set_defaults(run=_run, usage=parser.error)
 
 
@@ -41,7 +44,7 @@ def _run(args: argparse.Namespace) -> int:
     # what is printed must not mix with the data
     stream = sys.stderr if any(each.target == STANDARD for each in items) else sys.stdout
     options = {"model": args.model, "device": args.device, "steps": args.steps}
-    options |= {"realism": args.realism}
+    options |= {"realism": args.realism, "guidance": args.guidance}
     earlier: set[str] = set()
     bars = Bars(len(items))
 

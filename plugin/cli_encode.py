@@ -12,7 +12,7 @@ from diffc.cli_progress import Bars
 
 # modes whose pixels stay in the space of their profile when they are saved
 _PROFILE_KEPT = ("1", "L", "LA", "RGB", "RGBA", "P", "PA")
-_NAMED = ("backend", "bpp", "target_size", "quality", "model", "device", "steps", "alpha")
+_NAMED = ("backend", "bpp", "target_size", "quality", "model", "device", "steps", "caption", "alpha")
 
 
 def add_to(commands: Any) -> None:
@@ -40,6 +40,11 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--model", metavar="MODEL", help="name of a model, or its folder")
     parser.add_argument("--device", metavar="DEVICE", help="torch device, such as cuda")
     parser.add_argument("--steps", type=int, metavar="N", help="steps of the encoder")
+    parser.add_argument(
+        "--caption",
+        metavar="TEXT",
+        help="what the picture shows, at most 200 characters; auto has it made",
+    )
     parser.add_argument(
         "--option",
         dest="options",

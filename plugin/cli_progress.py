@@ -30,14 +30,17 @@ class Bars:
             self._all.close()
 
     @contextmanager
-    def file(self, name: str) -> Iterator[Callable[[int, int], None] | None]:
+    def file(self, name: str, unit: str = "step") -> Iterator[Callable[[int, int], None] | None]:
         """Show a file's bar; yield the function that moves it, or None if there are no bars."""
         if not self._shown:
             yield None
             return
         try:
             with _bar(
-                desc=Path(name).name, unit="step", position=int(self._all is not None)
+                desc=Path(name).name,
+                unit=unit,
+                unit_scale=unit == "B",
+                position=int(self._all is not None),
             ) as bar:
 
                 def progress(step: int, total: int) -> None:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from diffc.progress import part_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -140,6 +142,9 @@ class DecodeOptions:
     realism : float, optional
         0 to 1, how much generated detail is added to what was coded; None is the codec's own
         choice.
+    guidance : float, optional
+        0 to 20, how far a generated picture is moved away from what the model would make without
+        the file (classifier-free guidance); 1 is not at all, None the codec's own choice.
     model : str, optional
         A directory to look for the file's model in, before the usual places.
     allow_download : bool
@@ -151,6 +156,7 @@ class DecodeOptions:
     device: str | None = None
     steps: int | None = None
     realism: float | None = None
+    guidance: float | None = None
     model: str | None = None
     allow_download: bool = False
     progress: Progress = field(default=no_progress, compare=False)
@@ -219,6 +225,12 @@ class Codec(ABC):
         """Return the pictures of several files, in order; see `decode`.
 
         One by one, unless a codec can do better; pixels may differ from those of `decode` by
-        rounding.
+        rounding.  Progress is one count over all of them.
         """
-        return [self.decode(each, options) for each in coded]
+        return [
+            self.decode(
+                each,
+                replace(options, progress=part_of(options.progress, number, 1, len(coded))),
+            )
+            for number, each in enumerate(coded)
+        ]

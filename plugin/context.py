@@ -21,11 +21,24 @@ def decode_options() -> DecodeOptions:
     return DecodeOptions(allow_download=os.environ.get("DIFFC_ALLOW_DOWNLOAD") == "1")
 
 
+def check_allow_download(value: object) -> None:
+    """Take nothing but True and False for consent, nor a text that looks like either.
+
+    Raises
+    ------
+    ValueError
+        If it is anything else; None is the default and may be left out.
+    """
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(f"allow_download is True or False, not {value!r}: pass one of them")
+
+
 def with_changes(
     *,
     device: str | None = None,
     steps: int | None = None,
     realism: float | None = None,
+    guidance: float | None = None,
     model: str | os.PathLike[str] | None = None,
     allow_download: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -45,14 +58,22 @@ def with_changes(
         isinstance(realism, bool) or not isinstance(realism, int | float) or not 0 <= realism <= 1
     ):
         raise ValueError(f"realism is 0 to 1, not {realism!r}: choose a number in that range")
+    if guidance is not None and (
+        isinstance(guidance, bool)
+        or not isinstance(guidance, int | float)
+        or not 0 <= guidance <= 20
+    ):
+        raise ValueError(f"guidance is 0 to 20, not {guidance!r}: choose a number in that range")
     if device is not None and not isinstance(device, str):
         raise ValueError(f"device is a name such as 'cpu', not {device!r}: give its name")
+    check_allow_download(allow_download)
     if progress is not None and not callable(progress):
         raise ValueError(f"progress is a function of (step, total), not {progress!r}: pass one")
     changes = {
         "device": device,
         "steps": steps,
         "realism": realism,
+        "guidance": guidance,
         "model": None if model is None else os.fspath(model),
         "allow_download": allow_download,
         "progress": progress,
@@ -67,6 +88,7 @@ def decoding(
     device: str | None = None,
     steps: int | None = None,
     realism: float | None = None,
+    guidance: float | None = None,
     model: str | os.PathLike[str] | None = None,
     allow_download: bool | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -82,6 +104,9 @@ def decoding(
     realism : float, optional
         0 to 1: from what was coded, as it is, to all of the detail that a codec can generate;
         codecs without such a choice ignore it.
+    guidance : float, optional
+        0 to 20: how far a generated picture is moved away from what the model would make without
+        the file; 1 is not at all, and codecs without such a choice ignore it.
     model : path, optional
         A directory to look for the file's model in first.
     allow_download : bool, optional
@@ -100,6 +125,7 @@ def decoding(
         device=device,
         steps=steps,
         realism=realism,
+        guidance=guidance,
         model=model,
         allow_download=allow_download,
         progress=progress,

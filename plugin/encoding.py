@@ -9,7 +9,9 @@ from typing import Any
 from PIL import Image
 
 from diffc.alpha import encode_alpha
+from diffc.caption import caption_metadata, captioned
 from diffc.codec import Codec, Encoded, Rate, Settings, no_progress
+from diffc.context import check_allow_download, decoding
 from diffc.envelope import Envelope
 from diffc.errors import CodecNotAvailableError, RateError
 from diffc.metadata import take_metadata
@@ -32,6 +34,7 @@ class _Job:
     metadata: dict[str, bytes]
     alpha: bytes | None
     progress: Callable[[int, int], None]
+    allow_download: bool | None
 
     def envelope(self, fingerprint: bytes | None) -> Envelope:
         return Envelope(
@@ -60,7 +63,7 @@ def encode_image(image: Image.Image, options: dict[str, Any], *, strict: bool) -
     job = _prepare(image, dict(options), strict=strict)
     rate = _rate(job)
     try:
-        with usable_threads():
+        with usable_threads(), decoding(allow_download=job.allow_download):
             encoded = job.codec().encode(to_tensor(job.picture), job.settings, rate, job.progress)
     except RateError as error:
         raise ValueError(_out_of_reach(job, error)) from error
@@ -84,16 +87,19 @@ def _prepare(image: Image.Image, options: dict[str, Any], *, strict: bool) -> _J
     alpha = options.pop("alpha", None) or "keep"
     if alpha not in ("keep", "drop"):
         raise ValueError(f"alpha is 'keep' or 'drop', not {alpha!r}: choose one of them")
+    allow_download = options.pop("allow_download", None)
+    check_allow_download(allow_download)
     convert = options.get("icc_profile") is None
     metadata = take_metadata(options)
     target = take_target(options, image.size)
     settings = take_settings(options, codec, strict=strict)
     picture = from_pillow(image, keep_alpha=alpha == "keep", convert_color=convert)
-    caption = getattr(settings, "caption", None)
-    if isinstance(caption, str):
-        metadata["caption"] = caption.encode()
     coded_alpha = None if picture.alpha is None else encode_alpha(picture.alpha)
-    return _Job(codec, settings, target, picture, metadata, coded_alpha, progress)
+    # last, as it may take seconds; now, as its bytes count towards the target
+    with usable_threads(), decoding(allow_download=allow_download):
+        settings = captioned(settings, picture)
+    metadata |= caption_metadata(settings)
+    return _Job(codec, settings, target, picture, metadata, coded_alpha, progress, allow_download)
 
 
 def _rate(job: _Job) -> Rate:

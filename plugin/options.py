@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
+from diffc.caption import check_caption
 from diffc.codec import Codec, Settings
 from diffc.registry import options_of_other_codecs
 
@@ -21,6 +22,7 @@ CORE = (
     "icc_profile",
     "xmp",
     "progress",
+    "allow_download",
 )
 
 # what generic code passes to every format; Pillow's contract is to ignore what one does not know
@@ -121,7 +123,9 @@ def take_settings(options: dict[str, Any], codec: type[Codec], *, strict: bool) 
             )
         if strict or keyword not in _PILLOW:
             _refuse_if_near(keyword, (*CORE, *names), strict=strict)
-    return codec.settings_type(**given)
+    settings = codec.settings_type(**given)
+    check_caption(getattr(settings, "caption", None))
+    return settings
 
 
 def _refuse_if_near(keyword: str, names: Iterable[str], *, strict: bool) -> None:

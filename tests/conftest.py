@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,15 @@ from PIL import Image, ImageDraw, ImageFilter
 DATA = Path(__file__).parent / "data"
 MODEL = DATA / "model"
 RELAY_MODEL = DATA / "relay-model"
+COD_MODEL = DATA / "cod-model"
 
 # subprocesses and workers inherit it: files made with the test model open everywhere
-os.environ["DIFFC_MODELS"] = os.pathsep.join(map(str, (MODEL, RELAY_MODEL)))
+os.environ["DIFFC_MODELS"] = os.pathsep.join(map(str, (MODEL, RELAY_MODEL, COD_MODEL)))
+# models that the user of this machine has fetched are none of the tests' business
+_STORE = tempfile.TemporaryDirectory(prefix="diffc-store-")
+atexit.register(_STORE.cleanup)
+os.environ["DIFFC_STORE"] = _STORE.name
+os.environ.pop("DIFFC_ALLOW_DOWNLOAD", None)
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +51,19 @@ def draw_photo() -> Image.Image:
 def photo() -> Image.Image:
     """A small picture with edges, gradients and colour, 96x64."""
     return draw_photo()
+
+
+@pytest.fixture
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store of the test's own; embedded models are the only ones beside it."""
+    monkeypatch.setenv("DIFFC_STORE", str(tmp_path / "store"))
+    monkeypatch.delenv("DIFFC_MODELS")
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Path:
+    """A pipeline's directory, with weights that no network could be made of."""
+    from fake_hub import write_pipeline
+
+    return write_pipeline(tmp_path / "pipe")

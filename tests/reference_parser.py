@@ -2,9 +2,12 @@
 
 import re
 import zlib
+from pathlib import Path
 from typing import Any
 
 MIB = 1_048_576
+# a part of the specification
+CAPTION_WORDS = Path(__file__).parent.parent / "plugin" / "caption_words.txt"
 NAMES = {1: "exif", 2: "icc", 3: "xmp", 4: "caption", 5: "preview", 6: "alpha"}
 
 
@@ -55,8 +58,19 @@ def varint(data: bytes, at: int, bits: int = 32) -> tuple[int, int]:
     return number, at
 
 
-def inflate(data: bytes) -> bytes:
-    decoder = zlib.decompressobj()
+def dictionary() -> bytes:
+    words = CAPTION_WORDS.read_text("ascii").split()
+    return "".join(f" {word}" for word in words).encode() + b" "
+
+
+DICTIONARY = dictionary()
+
+
+def inflate(data: bytes, kind: int) -> bytes:
+    if kind == 4:
+        decoder = zlib.decompressobj(wbits=-15, zdict=DICTIONARY)
+    else:
+        decoder = zlib.decompressobj()
     output = b""
     try:
         while data and not decoder.eof:
@@ -65,14 +79,14 @@ def inflate(data: bytes) -> bytes:
             demand(len(output) <= MIB, "inflates to more than 1 MiB")
         output += decoder.flush()
     except zlib.error:
-        raise Refused("not a zlib stream") from None
-    demand(decoder.eof and not decoder.unused_data, "not exactly one zlib stream")
+        raise Refused("not a stream") from None
+    demand(decoder.eof and not decoder.unused_data, "not exactly one stream")
     demand(len(output) <= MIB, "inflates to more than 1 MiB")
     return output
 
 
 def metadata(kind: int, type_byte: int, data: bytes) -> bytes:
-    plain = inflate(data) if type_byte & 32 else data
+    plain = inflate(data, kind) if type_byte & 32 else data
     if kind == 4:
         try:
             str(plain, "utf-8")
