@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diffc.codec import Settings
+from diffc.codecs.ddcm_parameters import MOST_CHARACTERS
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,9 @@ class DdcmSettings(Settings):
     target_psnr : float, optional
         Stop as soon as the decoded picture has this PSNR in dB, 5 to 60; it is an error if ``bpp``
         or ``target_size``, given with it, does not allow so much.
+    prompt : str, optional
+        What the picture shows, up to 200 characters, for models with a text encoder.  It is kept
+        in the file, for decoding needs it, and counts as bytes.
     """
 
     steps: int = 30
@@ -33,6 +37,7 @@ class DdcmSettings(Settings):
     seed: int = 0
     roi: Any = None
     target_psnr: float | None = None
+    prompt: str | None = None
 
     def __post_init__(self) -> None:
         """Check types and ranges."""
@@ -46,6 +51,20 @@ class DdcmSettings(Settings):
             isinstance(psnr, bool) or not isinstance(psnr, int | float) or not 5 <= psnr <= 60
         ):
             raise ValueError(f"target_psnr is 5 to 60 dB, not {psnr!r}: choose one in that range")
+        if self.prompt is not None:
+            _check_prompt(self.prompt)
+
+
+def _check_prompt(prompt: object) -> None:
+    if not isinstance(prompt, str) or len(prompt) > MOST_CHARACTERS:
+        given = f"{len(prompt)} characters" if isinstance(prompt, str) else repr(prompt)
+        raise ValueError(
+            f"prompt is a text of at most {MOST_CHARACTERS} characters, not {given}: shorten it"
+        )
+    try:
+        prompt.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"prompt is text that UTF-8 can hold ({error}): drop the rest") from error
 
 
 def _check_integer(name: str, value: object, lowest: int, highest: int) -> None:

@@ -1,8 +1,9 @@
 """Denoisers of every kind behind one call, ``x0hat = denoiser(x, t)``.
 
 ``x`` is variance preserving: ``x = sqrt(ab[t]) x0 + sqrt(1 - ab[t]) eps`` with the cumulative
-``ab = alpha_bars``, float64 in (0, 1), falling with t.  A wrapped network states only how its own
-prediction relates to x0hat; schedules and samplers know nothing of networks.
+``ab = alpha_bars``, float64 in [0, 1), falling with t; at 0 only a flow, a velocity or x0 itself
+says anything.  A wrapped network states only how its own prediction relates to x0hat; schedules and
+samplers know nothing of networks.
 """
 
 from __future__ import annotations
@@ -79,7 +80,7 @@ class FlowDenoiser:
     network : callable
         The velocity field.
     times : sequence of float
-        s in (0, 1), rising.
+        s in (0, 1], rising.
     """
 
     def __init__(self, network: Network, times: Sequence[float]) -> None:

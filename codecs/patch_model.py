@@ -23,7 +23,7 @@ from diffc.codecs.tiling import in_tiles
 KIND = "patch"
 
 # tiles keep the widest layer's features under some 300 MB; the margins are the fields of view
-_DENOISER_TILE, _DENOISER_MARGIN = 160, 18
+DENOISER_TILE, DENOISER_MARGIN = 160, 18
 _SYNTHESIS_TILE, _SYNTHESIS_MARGIN = 64, 8
 
 
@@ -40,6 +40,9 @@ class PatchModel:
 
     # the denoiser halves the latent once, so pictures are padded to this multiple
     multiple = 2 * PATCH
+    positions = 2
+    # the transform is orthonormal
+    keeps_lengths = True
 
     def __init__(self, folder: Path, device: str) -> None:
         config = config_of(folder)
@@ -56,10 +59,11 @@ class PatchModel:
         self.channels = denoiser.config.channels
         dtype = fast_dtype(device)
         self._synthesis = with_convolutions_in(synthesis, dtype)
+        # for codecs that tell it more than the noise level
+        self.network: nn.Module = with_convolutions_in(denoiser, dtype)
+        self.channel_std = denoiser.channel_std
         self.sigmas = sigma_table(**config["sigmas"])
-        self.denoiser = VarianceExplodingDenoiser(
-            _tiled_denoiser(with_convolutions_in(denoiser, dtype)), self.sigmas
-        )
+        self.denoiser = VarianceExplodingDenoiser(_tiled_denoiser(self.network), self.sigmas)
 
     def analyse(self, pixels: Tensor) -> Tensor:
         """Map pixels (1, 3, H, W) in [0, 1], sides multiples of `multiple`, to a latent."""
@@ -78,14 +82,21 @@ class PatchModel:
         )
         return pixels.add_(1).mul_(0.5).clamp_(0, 1)
 
+    def tail(self, left: int) -> int:
+        """Return how many evaluations finish a walk that has so many steps left.
+
+        One more than the smoothest picture, for texture.
+        """
+        return 2
+
 
 def _tiled_denoiser(network: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
         return in_tiles(
             lambda tile: network(_channels_last(tile), sigma),
             x,
-            largest=_DENOISER_TILE,
-            margin=_DENOISER_MARGIN,
+            largest=DENOISER_TILE,
+            margin=DENOISER_MARGIN,
             scale=1,
         )
 

@@ -50,7 +50,9 @@ def pixel_weights(roi: Any, height: int, width: int) -> Tensor:
     return weights / weights.max()
 
 
-def position_weights(roi: Any, pixels: torch.Size, positions: torch.Size) -> Tensor:
+def position_weights(
+    roi: Any, pixels: torch.Size, positions: torch.Size, patch: int = PATCH
+) -> Tensor:
     """Average weights over the latent's positions, (1, 1, rows, columns).
 
     Positions that no pixel falls on weigh as much as their neighbours.  Bytes for padding look like
@@ -62,9 +64,11 @@ def position_weights(roi: Any, pixels: torch.Size, positions: torch.Size) -> Ten
         As for `pixel_weights`; None weighs all pixels alike.
     pixels, positions : torch.Size
         Rows and columns of the picture and of the latent.
+    patch : int
+        Pixels along a side for each position.
     """
     height, width = pixels
     weights = torch.ones(height, width) if roi is None else pixel_weights(roi, height, width)
-    mean = F.avg_pool2d(weights[None, None], PATCH, ceil_mode=True, count_include_pad=False)
+    mean = F.avg_pool2d(weights[None, None], patch, ceil_mode=True, count_include_pad=False)
     below, right = positions[0] - mean.shape[2], positions[1] - mean.shape[3]
     return F.pad(mean, (0, right, 0, below), mode="replicate")

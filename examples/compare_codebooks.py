@@ -99,7 +99,7 @@ def main() -> None:
     options = parser.parse_args()
     paths = sorted(p for p in options.folder.iterdir() if p.suffix in (".png", ".jpg"))
     torch.set_num_threads(1)  # processor time is compared, not patience
-    folder = model_folder.folder_of(options.model)
+    folder = model_folder.folder_of(options.model, "patch")
     model = patch_model.load(folder, "cpu")
     print("| codebook | bpp | PSNR | seconds |\n|---|---|---|---|")
     rows: dict[tuple[str, float], list[tuple[float, float]]] = {}

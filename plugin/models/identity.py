@@ -22,7 +22,8 @@ _PARTS = {
     DIFFUSERS: (("unet", "transformer"), ("vae",)),
     PERCO_SD: (("unet",), ("hyper_enc",), ("vae",)),
 }
-TEXT_PARTS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+# Stable Diffusion 3 has a third, T5, which nothing here reads
+TEXT_PARTS = ("text_encoder", "text_encoder_2")
 # the names that diffusers and transformers give to weights
 _STEMS = ("diffusion_pytorch_model", "model")
 _VARIANTS = (None, "fp16", "bf16")

@@ -1,0 +1,197 @@
+"""Seconds and memory of ``ddcm`` with a network of Stable Diffusion 2.1's size, whatever its weights.
+
+    python examples/time_diffusers.py --steps 20 30
+
+Writes a pipeline's directory with random weights (2.1 GB, in a temporary folder), reads it as any
+model is read, and times one evaluation of the denoiser and the autoencoder both ways.  What a whole
+picture takes is extrapolated from that, unless ``--whole`` codes one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+
+import diffc
+from diffc.codecs import diffusers_model
+from diffc.codecs.prompt_embedding import EMPTY_PROMPT, TOKENS
+from diffc.models.identity import fingerprint
+
+UNET: dict[str, Any] = {
+    "sample_size": 64,
+    "attention_head_dim": (5, 10, 20, 20),
+    "cross_attention_dim": 1024,
+    "use_linear_projection": True,
+}
+VAE: dict[str, Any] = {
+    "block_out_channels": (128, 256, 512, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "layers_per_block": 2,
+}
+
+
+def write_pipeline(folder: Path) -> None:
+    """Write a directory without text encoder, with a made-up empty prompt."""
+    import diffusers
+    from safetensors.torch import save_file
+
+    with in_precision(torch.bfloat16):
+        for name, kind, sizes in (
+            ("unet", diffusers.UNet2DConditionModel, UNET),
+            ("vae", diffusers.AutoencoderKL, VAE),
+        ):
+            network = kind(**sizes)
+            count = sum(weight.numel() for weight in network.parameters())
+            print(f"{name}: {count / 1e6:.0f} million parameters")
+            network.save_pretrained(folder / name)
+            del network
+    diffusers.DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        prediction_type="v_prediction",
+    ).save_pretrained(folder / "scheduler")
+    index = {
+        "scheduler": ["diffusers", "DDIMScheduler"],
+        "unet": ["diffusers", "UNet2DConditionModel"],
+        "vae": ["diffusers", "AutoencoderKL"],
+    }
+    (folder / "model_index.json").write_text(json.dumps(index))
+    save_file(
+        {"hidden": torch.randn(1, TOKENS, 1024)},
+        folder / EMPTY_PROMPT,
+        metadata={"fingerprint": fingerprint(folder).hex()},
+    )
+
+
+@contextmanager
+def in_precision(dtype: torch.dtype) -> Iterator[None]:
+    """Make new parameters of a type."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """What one call takes: time that passes, and time of all processor cores together."""
+
+    passed: float
+    processor: float
+
+    def __str__(self) -> str:
+        """Say both."""
+        return f"{self.passed:.2f} s ({self.processor:.2f} s of processor time)"
+
+    def __add__(self, other: Seconds) -> Seconds:
+        """Return both calls together."""
+        return Seconds(self.passed + other.passed, self.processor + other.processor)
+
+    def __mul__(self, times: int) -> Seconds:
+        """Return so many calls together."""
+        return Seconds(self.passed * times, self.processor * times)
+
+
+def seconds(work: Callable[[], object], device: str, times: int) -> Seconds:
+    """Return what one call takes, after one that warms up."""
+    work()
+    started, busy = now(device), time.process_time()
+    for _ in range(times):
+        work()
+    return Seconds((now(device) - started) / times, (time.process_time() - busy) / times)
+
+
+def now(device: str) -> float:
+    """Return the time at which all work given to a device is done."""
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def memory(device: str) -> str:
+    """Say what was used at most so far."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (
+        1 if sys.platform == "darwin" else 1024
+    )
+    text = f"{used / 2**30:.2f} GiB of the process"
+    if device.startswith("cuda"):
+        text += f", {torch.cuda.max_memory_allocated(device) / 2**30:.2f} GiB of the device"
+    return text
+
+
+@torch.inference_mode()
+def main() -> None:
+    """Print memory and seconds."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--side", type=int, default=512, help="of the picture, in pixels")
+    parser.add_argument("--steps", type=int, nargs="+", default=[20, 30])
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--times", type=int, default=2, help="evaluations to average over")
+    parser.add_argument("--whole", action="store_true", help="code a picture as well")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        write_pipeline(folder)
+        print(f"written: {memory(options.device)} at most")
+        measure(folder, options)
+
+
+def measure(folder: Path, options: argparse.Namespace) -> None:
+    """Print what reading the directory and coding with it take."""
+    started = now(options.device)
+    model = diffusers_model.load(folder, options.device)
+    print(f"read in {now(options.device) - started:.1f} s: {memory(options.device)} at most")
+    pixels = torch.rand(1, 3, options.side, options.side, device=options.device)
+    analysed = seconds(lambda: model.analyse(pixels), options.device, 1)
+    latent = model.analyse(pixels)
+    step = seconds(lambda: model.denoiser(latent, 500), options.device, options.times)
+    print(f"one evaluation of the denoiser: {step}; {memory(options.device)} at most")
+    synthesised = seconds(lambda: model.synthesise(latent, 0), options.device, 1)
+    print(f"autoencoder: {analysed} to the latent, {synthesised} to pixels")
+    print(f"{options.side}x{options.side}: {memory(options.device)} at most")
+    for steps in options.steps:
+        print(f"T = {steps}, extrapolated: encoding at most {step * steps + analysed}")
+        print(f"T = {steps}, extrapolated: decoding {step * steps + synthesised}")
+        if options.whole:
+            whole(folder, options, steps)
+
+
+def whole(folder: Path, options: argparse.Namespace, steps: int) -> None:
+    """Code a picture and print how long it took."""
+    ramp = Image.linear_gradient("L").resize((options.side, options.side))
+    image = Image.merge("RGB", (ramp, ramp.rotate(90), ramp.rotate(180)))
+    started = now(options.device)
+    data = diffc.encode(
+        image,
+        backend="ddcm",
+        model=folder,
+        steps=steps,
+        target_size=2000,
+        device=options.device,
+    )
+    between = now(options.device)
+    diffc.decode(data, model=folder, device=options.device)
+    print(
+        f"T = {steps}, measured with {len(data)} bytes: encoding {between - started:.2f} s, "
+        f"decoding {now(options.device) - between:.2f} s"
+    )
+
+
+if __name__ == "__main__":
+    main()
