@@ -71,6 +71,24 @@ class ModulatedBlock(nn.Module):
         return result
 
 
+class PlainBlock(nn.Module):
+    """The same block without modulation, for networks that know of no noise."""
+
+    def __init__(self, width: int, *, expansion: int = 2) -> None:
+        super().__init__()
+        self.spatial = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.norm = ChannelNorm()
+        self.expand = nn.Conv2d(width, width * expansion, 1)
+        self.project = nn.Conv2d(width * expansion, width, 1)
+        nn.init.normal_(self.project.weight, std=0.2 / math.sqrt(width * expansion))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map features (N, width, H, W) to features of that shape."""
+        hidden = self.norm(self.spatial(x))
+        result: Tensor = x + self.project(F.silu(self.expand(hidden)))
+        return result
+
+
 def modulated_blocks(
     count: int, width: int, embedding: int, *, expansion: int = 3
 ) -> nn.ModuleList:

@@ -144,7 +144,9 @@ class _Captioner:
                 folder, use_safetensors=True, local_files_only=True, output_loading_info=True
             )
             if wrong := [*found["missing_keys"], *found["mismatched_keys"]]:
-                raise ValueError(f"{len(wrong)} weights are missing, such as {min(map(str, wrong))}")
+                raise ValueError(
+                    f"{len(wrong)} weights are missing, such as {min(map(str, wrong))}"
+                )
             self._network = network.eval().requires_grad_(False).float().to(device)
 
     def describe(self, image: Image.Image) -> str:

@@ -5,12 +5,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from diffc.codecs.blocks import NoiseLevelEmbedding, modulated_blocks
+
+
+@dataclass(frozen=True)
+class Control:
+    """What a codec tells a denoiser besides the noisy latent.
+
+    Parameters
+    ----------
+    embedding : Tensor
+        Added to the noise level's features, (N, embedding).
+    before, inside, after : sequence of Tensor
+        Added to the features that enter each block: (N, width, h, w) for those before and after
+        the inner level, (N, inner_width, h / 2, w / 2) for those inside, or None for nothing.
+    """
+
+    embedding: Tensor
+    before: Sequence[Tensor | None]
+    inside: Sequence[Tensor | None]
+    after: Sequence[Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -61,7 +81,13 @@ class LatentDenoiser(nn.Module):
         self.leave = nn.Conv2d(outer, config.channels, 1)
         nn.init.zeros_(self.leave.weight)
 
-    def forward(self, x: Tensor, sigma: Tensor, condition: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        sigma: Tensor,
+        condition: Tensor | None = None,
+        control: Control | None = None,
+    ) -> Tensor:
         """Return x0hat, float32, of the shape of ``x``.
 
         Parameters
@@ -72,29 +98,49 @@ class LatentDenoiser(nn.Module):
             Noise levels (N,), float32, > 0.
         condition : Tensor, optional
             Features (N, condition_channels, h, w); None is the unconditional estimate.
+        control : Control, optional
+            Of a network beside this one; None is the unconditional estimate.
         """
         variance = self.channel_std.square()[None, :, None, None]
         noise = sigma.square()[:, None, None, None]
         c_in = torch.rsqrt(variance + noise)
         c_skip = variance / (variance + noise)
         c_out = (variance * noise).sqrt() * c_in
-        return c_skip * x + c_out * self._network(c_in * x, sigma, condition)
+        return c_skip * x + c_out * self._network(c_in * x, sigma, condition, control)
 
-    def _network(self, x: Tensor, sigma: Tensor, condition: Tensor | None) -> Tensor:
+    def _network(
+        self, x: Tensor, sigma: Tensor, condition: Tensor | None, control: Control | None
+    ) -> Tensor:
         dtype = self.enter.weight.dtype
         embedding = self.embed(sigma)
+        if control is not None:
+            embedding = embedding + control.embedding
         features = self.enter(x.to(dtype))
         if condition is not None:
             if self.condition is None:
                 raise ValueError("this denoiser has no condition input: leave condition out")
             features = features + self.condition(condition.to(dtype))
-        for block in self.before:
-            features = block(features, embedding)
+        features = _through(
+            self.before, features, embedding, None if control is None else control.before
+        )
         inner = self.down(features)
-        for block in self.inside:
-            inner = block(inner, embedding)
+        inner = _through(self.inside, inner, embedding, None if control is None else control.inside)
         features = features + self.up(inner)
-        for block in self.after:
-            features = block(features, embedding)
+        features = _through(
+            self.after, features, embedding, None if control is None else control.after
+        )
         predicted: Tensor = self.leave(features)
         return predicted.float()
+
+
+def _through(
+    blocks: nn.ModuleList,
+    features: Tensor,
+    embedding: Tensor,
+    added: Sequence[Tensor | None] | None,
+) -> Tensor:
+    for block, extra in zip(blocks, added or [None] * len(blocks), strict=True):
+        if extra is not None:
+            features = features + extra
+        features = block(features, embedding)
+    return features

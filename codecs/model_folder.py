@@ -34,7 +34,11 @@ __all__ = [
 ]
 
 # kind of a model, as its config.json says -> name for ``model=`` -> folder; the default is first
-EMBEDDED = {"patch": {"tiny": "tiny"}, "restoring": {"tiny": "relay-tiny"}}
+EMBEDDED = {
+    "patch": {"tiny": "tiny"},
+    "restoring": {"tiny": "relay-tiny"},
+    "tokens": {"tiny": "perco-tiny"},
+}
 
 
 def embedded_folder(kind: str, name: str) -> Path:

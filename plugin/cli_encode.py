@@ -12,7 +12,17 @@ from diffc.cli_progress import Bars
 
 # modes whose pixels stay in the space of their profile when they are saved
 _PROFILE_KEPT = ("1", "L", "LA", "RGB", "RGBA", "P", "PA")
-_NAMED = ("backend", "bpp", "target_size", "quality", "model", "device", "steps", "caption", "alpha")
+_NAMED = (
+    "backend",
+    "bpp",
+    "target_size",
+    "quality",
+    "model",
+    "device",
+    "steps",
+    "caption",
+    "alpha",
+)
 
 
 def add_to(commands: Any) -> None:

@@ -119,6 +119,8 @@ class Coded:
         Version of the codec that wrote the payload.
     truncated : bool
         The payload is a prefix, and the caller asks for as much of the picture as it holds.
+    caption : str, optional
+        What the file says that the picture shows, for models with a text encoder.
     """
 
     payload: bytes
@@ -127,6 +129,7 @@ class Coded:
     bitstream_version: int
     fingerprint: bytes | None = None
     truncated: bool = False
+    caption: str | None = None
 
 
 @dataclass(frozen=True)

@@ -99,6 +99,7 @@ def _coded(header: Header, body: Body, codec: type[Codec]) -> Coded:
         raise OSError(
             f"image file is truncated, and codec {header.codec!r} decodes whole files only"
         )
+    caption = header.metadata.get("caption")
     return Coded(
         body.payload,
         header.parameters,
@@ -106,6 +107,7 @@ def _coded(header: Header, body: Body, codec: type[Codec]) -> Coded:
         header.bitstream_version,
         header.fingerprint,
         body.truncated,
+        None if caption is None else caption.decode(),
     )
 
 

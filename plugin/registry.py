@@ -62,6 +62,12 @@ class _Entry:
 
 # what the classes say of themselves, repeated so that listing them imports none
 _BUILT_IN = {
+    "cod": _Entry(
+        "diffc.codecs.cod:CodCodec",
+        "built in",
+        description="CoD-Lite: image tokens and a one-step diffusion network",
+        needs="torch",
+    ),
     "ddcm": _Entry(
         "diffc.codecs.ddcm:DdcmCodec",
         "built in",
@@ -69,7 +75,16 @@ _BUILT_IN = {
         models=("tiny",),
         weights_licence="MIT",
         needs="torch",
-        options=("steps", "atoms", "seed", "roi", "target_psnr"),
+        options=("steps", "atoms", "seed", "roi", "target_psnr", "prompt"),
+    ),
+    "perco": _Entry(
+        "diffc.codecs.perco:PercoCodec",
+        "built in",
+        description="vector-quantised image tokens, and a picture sampled from them",
+        models=("tiny",),
+        weights_licence="MIT",
+        needs="torch",
+        options=("caption", "seed"),
     ),
     "relay": _Entry(
         "diffc.codecs.relay:RelayCodec",

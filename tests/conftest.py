@@ -13,10 +13,11 @@ from PIL import Image, ImageDraw, ImageFilter
 DATA = Path(__file__).parent / "data"
 MODEL = DATA / "model"
 RELAY_MODEL = DATA / "relay-model"
+PERCO_MODEL = DATA / "perco-model"
 COD_MODEL = DATA / "cod-model"
 
 # subprocesses and workers inherit it: files made with the test model open everywhere
-os.environ["DIFFC_MODELS"] = os.pathsep.join(map(str, (MODEL, RELAY_MODEL, COD_MODEL)))
+os.environ["DIFFC_MODELS"] = os.pathsep.join(map(str, (MODEL, RELAY_MODEL, COD_MODEL, PERCO_MODEL)))
 # models that the user of this machine has fetched are none of the tests' business
 _STORE = tempfile.TemporaryDirectory(prefix="diffc-store-")
 atexit.register(_STORE.cleanup)

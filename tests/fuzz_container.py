@@ -12,6 +12,7 @@ import traceback
 import zlib
 from collections.abc import Iterator
 
+from diffc import caption_words
 from diffc.container import diagnose, open_body, parse_header
 from diffc.errors import FileError
 
@@ -21,6 +22,8 @@ CODECS = (b"a", b"relay", b"ddcm", b"x" * 64, b"a.b_c-d9")
 BAD_CODECS = (b"Relay", b"-a", b"a b", b"a\n", b"caf\xc3\xa9", b"\xff", b"a/b")
 DEFLATED_TEXT = zlib.compress(b"a red door, " * 9, 9)
 DEFLATED_BOMB = zlib.compress(bytes((1 << 20) + 1), 9)
+DEFLATED_CAPTION = caption_words.deflate(b"a red door in front of a wall")
+CAPTION_BOMB = caption_words.deflate(bytes((1 << 20) + 1))
 
 
 def number(value: int, random: random.Random) -> bytes:
@@ -59,9 +62,13 @@ def chunks(mode: int, random: random.Random) -> tuple[bytes, bytes, bytes]:
         else:
             flags = random.choice((0, 0x20, 0x40, 0x60))
         if flags == 0x20 and random.random() < 0.9:
-            data = random.choice((DEFLATED_TEXT, zlib.compress(data)))
+            bomb = DEFLATED_BOMB
+            if kind == 4 and random.random() < 0.9:
+                data, bomb = DEFLATED_CAPTION, CAPTION_BOMB
+            else:
+                data = random.choice((DEFLATED_TEXT, zlib.compress(data)))
             if random.random() < 0.1:
-                bad = (data[:-1], data + b"\0", data + data, data[1:], DEFLATED_BOMB)
+                bad = (data[:-1], data + b"\0", data + data, data[1:], bomb)
                 data = random.choice(bad)
         if random.random() < 0.03:
             flags = random.choice(range(0, 256, 32))

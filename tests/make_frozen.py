@@ -1,4 +1,4 @@
-"""Write frozen files: ``python tests/make_frozen.py ddcm|relay FOLDER``.
+"""Write frozen files: ``python tests/make_frozen.py cod|ddcm|perco|relay FOLDER``.
 
 Run once for each new bitstream or container version, into a new folder.  The files in
 tests/data/frozen are never written again: every later version has to decode them.
@@ -11,9 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from conftest import MODEL, RELAY_MODEL, draw_photo
+import numpy as np
+from conftest import COD_MODEL, MODEL, PERCO_MODEL, RELAY_MODEL, draw_photo
+from PIL import Image
 
 import diffc
+
+MODELS = {"cod": COD_MODEL, "ddcm": MODEL, "perco": PERCO_MODEL, "relay": RELAY_MODEL}
 
 
 def cases() -> dict[str, tuple[Any, dict[str, Any]]]:
@@ -41,9 +45,26 @@ def cases() -> dict[str, tuple[Any, dict[str, Any]]]:
     }
 
 
+def squares() -> Image.Image:
+    """Draw what the test model's index model has not seen."""
+    values = np.random.default_rng(1).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    return Image.fromarray(values).resize((128, 96), Image.Resampling.NEAREST)
+
+
 def cases_of(codec: str) -> dict[str, tuple[Any, dict[str, Any]]]:
     """Return what options of one codec make different."""
     photo = draw_photo()
+    if codec == "cod":
+        return {
+            "thin": (photo.resize((200, 9)), {"quality": 100}),
+            "tall": (photo.resize((40, 200)), {"bpp": 1.0}),
+        }
+    if codec == "perco":
+        return {
+            "seed-caption": (photo, {"target_size": 70, "seed": 7, "caption": "a red disc"}),
+            "packed": (squares(), {"quality": 100}),
+            "thin": (photo.resize((200, 9)), {"quality": 50}),
+        }
     if codec == "relay":
         return {
             "seed-scale": (photo, {"quality": 50, "seed": 7, "scale": 1.5}),
@@ -58,8 +79,11 @@ def cases_of(codec: str) -> dict[str, tuple[Any, dict[str, Any]]]:
 def main(codec: str, folder: Path) -> None:
     """Write each file, its picture, and what its header says."""
     folder.mkdir(parents=True)
-    model = str(RELAY_MODEL if codec == "relay" else MODEL)
+    model = str(MODELS[codec])
     for name, (image, options) in (cases() | cases_of(codec)).items():
+        if codec == "perco" and name in ("rgb", "alpha"):
+            # all its tokens take fewer bytes than the others' cases ask for
+            options = {"quality": 60}
         data = diffc.encode(image, backend=codec, model=model, **options)
         (folder / f"{name}.diffc").write_bytes(data)
         diffc.decode(data, steps=1, realism=0).save(folder / f"{name}.png")

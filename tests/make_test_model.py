@@ -1,7 +1,7 @@
 """Write the small seeded models that the tests and the frozen files use, once.
 
 It is never trained: files made with it show that the format does not change, not how good it is.
-Run ``python tests/make_test_model.py patch|restoring FOLDER`` to write another one; those in
+Run ``python tests/make_test_model.py patch|restoring|tokens FOLDER`` to write another one; those in
 tests/data stay.
 """
 
@@ -10,13 +10,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
+from conftest import draw_photo
 
 from diffc.codecs.latent_denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.patch_transform import PATCH
 from diffc.codecs.restoring_network import RestoringConfig, RestoringNetwork
 from diffc.codecs.synthesis import Synthesis, SynthesisConfig
-from diffc.codecs.training.export import write_model, write_restoring_model
+from diffc.codecs.token_control import ControlConfig, TokenControl
+from diffc.codecs.token_network import TokenConfig, TokenNetwork
+from diffc.codecs.training.export import write_model, write_restoring_model, write_token_model
+from diffc.codecs.training.index_network import IndexConfig, IndexNetwork
+from diffc.codecs.training.index_stage import write_index_model
 
 CHANNELS = 48
 
@@ -77,9 +83,56 @@ def make_restoring() -> RestoringNetwork:
     return network
 
 
+def write_tokens(folder: Path, shared: Path) -> None:
+    """Write the perco codec's networks with seeded weights, for the denoiser of another folder."""
+    torch.manual_seed(22)
+    config = TokenConfig(
+        channels=CHANNELS,
+        fine_width=16,
+        width=24,
+        global_words=16,
+        coarse_words=64,
+        middle_words=32,
+        fine_words=32,
+        fine_grids=2,
+        global_length=4,
+        coarse_length=6,
+        middle_length=4,
+        fine_length=4,
+        embedding=8,
+    )
+    tokens = TokenNetwork(config)
+    torch.nn.init.normal_(tokens.mean.weight, std=0.3)
+    control = TokenControl(ControlConfig(8, 4, 1), config, make()[0].config)
+    for layer in control.additions:
+        torch.nn.init.normal_(layer.weight, std=0.3)
+    write_token_model(folder, tokens, control, shared)
+    sizes = IndexConfig(code=4, hidden=8, coarse_vector=6, vector=6)
+    index = IndexNetwork(list(tokens.codebooks), sizes)
+    index.start(_counts(tokens))
+    write_index_model(folder, index)
+
+
+def _counts(tokens: TokenNetwork) -> list[torch.Tensor]:
+    """Count the tokens of a smooth picture: of such ones, the index model knows something."""
+    photo = draw_photo().resize((640, 512))
+    pixels = torch.from_numpy(np.array(photo)).permute(2, 0, 1)[None] / 127.5 - 1
+    network = make()[1]
+    latent = network.transform.analyse(pixels) / network.channel_std[None, :, None, None]
+    with torch.no_grad():
+        _, found = tokens.eval().analyse(latent)
+    vocabularies = tokens.config.vocabularies
+    return [
+        0.5 + torch.bincount(grid.flatten(), minlength=words).float()
+        for grid, words in zip(found.grids, vocabularies, strict=True)
+    ]
+
+
 if __name__ == "__main__":
     kind, folder = sys.argv[1], Path(sys.argv[2])
     if kind == "restoring":
         write_restoring_model(folder, make_restoring())
+    elif kind == "tokens":
+        write_tokens(folder, Path(__file__).parent / "data" / "model")
     else:
         write_model(folder, *make())

@@ -67,10 +67,7 @@ DICTIONARY = dictionary()
 
 
 def inflate(data: bytes, kind: int) -> bytes:
-    if kind == 4:
-        decoder = zlib.decompressobj(wbits=-15, zdict=DICTIONARY)
-    else:
-        decoder = zlib.decompressobj()
+    decoder = zlib.decompressobj(wbits=-15, zdict=DICTIONARY) if kind == 4 else zlib.decompressobj()
     output = b""
     try:
         while data and not decoder.eof:

@@ -196,9 +196,7 @@ def test_other_options_are_checked_before_a_caption_is_made(
     assert asked == []
 
 
-def test_nothing_to_say_stores_nothing(
-    photo: Image.Image, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_to_say_stores_nothing(photo: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(captioner, "caption_of", lambda image, device: "")
     plain = diffc.encode(photo, backend="planes")
     assert diffc.encode(photo, backend="planes", caption="auto") == plain

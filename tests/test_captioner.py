@@ -77,7 +77,7 @@ def test_a_picture_gets_a_caption(folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert words
     import tiny_captioners
 
-    assert words <= {*tiny_captioners.WORDS, *"What does image describe ?".split()}
+    assert words <= {*tiny_captioners.WORDS, *["What", "does", "image", "describe", "?"]}
     assert len(caption) <= 200
     others = [caption_of(torch.zeros(3, 9, 5)), caption_of(torch.ones(3, 33, 64))]
     assert {caption, *others} != {caption}
@@ -137,9 +137,7 @@ def test_it_is_loaded_once(blip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_model_store_may_hold_it(blip: Path) -> None:
     with pytest.raises(OptionError):
         captioner_folder()
-    store.keep(
-        store.Record("mine", captioner.KIND, str(blip), owned=False, trust=store.DIRECTORY)
-    )
+    store.keep(store.Record("mine", captioner.KIND, str(blip), owned=False, trust=store.DIRECTORY))
     assert captioner_folder() == blip
     assert len(caption_of(NOISE)) > 0
 
@@ -149,7 +147,7 @@ def test_without_a_captioner_the_remedies_are_named(
 ) -> None:
     # whatever is installed here
     monkeypatch.setattr(captioner, "_transformers", lambda: None)
-    with pytest.raises(ValueError, match="none is here: set DIFFC_CAPTIONER.*=1$"):
+    with pytest.raises(ValueError, match=r"none is here: set DIFFC_CAPTIONER.*=1$"):
         diffc.encode(photo, backend="planes", caption="auto")
     for named in ("nowhere", str(tmp_path), "/no/such/folder", "https://example.org/blip"):
         monkeypatch.setenv("DIFFC_CAPTIONER", named)
@@ -161,7 +159,7 @@ def test_without_transformers_the_extra_is_named(
     photo: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ValueError, match='needs transformers.*pip install "diffc.caption."'):
+    with pytest.raises(ValueError, match=r'needs transformers.*pip install "diffc.caption."'):
         diffc.encode(photo, backend="planes", caption="auto")
     assert diffc.info(diffc.encode(photo, backend="planes", caption="by hand")).caption == "by hand"
 
@@ -226,7 +224,7 @@ def test_code_beside_the_weights_does_not_run(
     folder, marker = damaged(blip, tmp_path), tmp_path / "ran"
     config = json.loads((folder / "config.json").read_text())
     names = ("AutoConfig", "AutoModelForImageTextToText", "AutoProcessor", "AutoTokenizer")
-    config["auto_map"] = {name: "evil.Evil" for name in names}
+    config["auto_map"] = dict.fromkeys(names, "evil.Evil")
     (folder / "config.json").write_text(json.dumps(config))
     for name in ("tokenizer_config.json", "processor_config.json"):
         if (folder / name).exists():

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import MODEL, RELAY_MODEL
+from conftest import COD_MODEL, MODEL, PERCO_MODEL, RELAY_MODEL
 
 from diffc import registry
 from diffc.codec import Capabilities, Codec, Coded, DecodeOptions, Encoded, Rate
@@ -38,7 +38,7 @@ def example() -> Any:
 ThumbnailCodec: type[Codec] = example().ThumbnailCodec
 
 
-MODELS = {"ddcm": MODEL, "relay": RELAY_MODEL}
+MODELS = {"cod": COD_MODEL, "ddcm": MODEL, "perco": PERCO_MODEL, "relay": RELAY_MODEL}
 
 
 def built_in_checks() -> Iterator[Any]:

@@ -22,8 +22,8 @@ PLAIN = bytes.fromhex(
 )
 ALPHA = bytes.fromhex("01 78da63f88f0b30e09401000f6b31cf")
 FULL = bytes.fromhex(
-    "d1fc0d0a 31 c6 12 6578616d706c65 19 0b5e55ed c801 02 03 02 040a c610"
-    "61207265 6420646f 6f72 bc9e0422 34bc" + ALPHA.hex() + "decaf0"
+    "d1fc0d0a 31 c6 12 6578616d706c65 19 0b5e55ed c801 02 03 02 2406 c610"
+    "831803ca f000 e7a91255 dbd1" + ALPHA.hex() + "decaf0"
 )
 FULL_ARGUMENTS: dict[str, Any] = {
     "codec": "example",
@@ -73,11 +73,11 @@ def test_fields_of_full_file() -> None:
     assert header.metadata == {"caption": b"a red door"}
     assert header.body_chunks == {"alpha": 16}
     assert header.payload_length == 3
-    assert header.header_length == 44
-    assert header.metadata_bytes == 15
+    assert header.header_length == 40
+    assert header.metadata_bytes == 11
     assert header.alpha_bytes == 16
     assert header.file_length == len(FULL)
-    body = open_body(header, FULL[44:])
+    body = open_body(header, FULL[40:])
     assert (body.payload, body.alpha, body.truncated) == (b"\xde\xca\xf0", ALPHA, False)
 
 
@@ -237,13 +237,13 @@ def test_long_stream_is_read_in_pieces() -> None:
 
 def test_payload_that_ends_early_with_permission() -> None:
     header = parse_header(FULL)
-    for end in range(60, 63):
-        body = open_body(header, FULL[44:end], allow_truncated=True)
-        assert (body.payload, body.alpha, body.truncated) == (FULL[60:end], ALPHA, True)
-    for end in range(44, 60):
-        with pytest.raises(TruncatedError, match=f"has 63 bytes by its header, {end} are here"):
-            open_body(header, FULL[44:end], allow_truncated=True)
-    assert not open_body(header, FULL[44:], allow_truncated=True).truncated
+    for end in range(56, 59):
+        body = open_body(header, FULL[40:end], allow_truncated=True)
+        assert (body.payload, body.alpha, body.truncated) == (FULL[56:end], ALPHA, True)
+    for end in range(40, 56):
+        with pytest.raises(TruncatedError, match=f"has 59 bytes by its header, {end} are here"):
+            open_body(header, FULL[40:end], allow_truncated=True)
+    assert not open_body(header, FULL[40:], allow_truncated=True).truncated
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from fuzz_container import seal
 
+from diffc import caption_words
 from diffc.container import Envelope, Header, diagnose, open_body, parse_header, read_header
 from diffc.errors import ChecksumError, FileError, NotDiffcError, TruncatedError
 
@@ -194,6 +195,10 @@ def test_table_that_ends_early(end: int) -> None:
 DEFLATED = zlib.compress(b"text " * 9, 9)
 WITH_DICTIONARY = zlib.compressobj(zdict=b"text ")
 NEEDS_DICTIONARY = WITH_DICTIONARY.compress(b"text text") + WITH_DICTIONARY.flush()
+CAPTION = caption_words.deflate(b"a red door")
+# last block, fixed codes, a match of length 3 at the greatest distance, 32768, end of block
+BITS = "1" + "10" + "0000001" + "11101" + 13 * "1" + "0000000"
+BEFORE_THE_WORDS = int(BITS[::-1], 2).to_bytes(5, "little")
 
 
 @pytest.mark.parametrize(
@@ -212,7 +217,14 @@ NEEDS_DICTIONARY = WITH_DICTIONARY.compress(b"text text") + WITH_DICTIONARY.flus
         ([(0xE6, b"")], "alpha has type byte 0xe6"),
         ([(0xC6, b"")], "the mode is RGB and there is one"),
         ([(4, b"\xff")], "a caption is UTF-8"),
-        ([(0x24, zlib.compress(b"\xff"))], "a caption is UTF-8"),
+        ([(0x24, caption_words.deflate(b"\xff"))], "a caption is UTF-8"),
+        ([(0x24, b"")], "caption is exactly one deflate stream"),
+        ([(0x24, CAPTION[:-1])], "caption is exactly one deflate stream"),
+        ([(0x24, CAPTION + b"\0")], "caption is exactly one deflate stream"),
+        ([(0x24, CAPTION + CAPTION)], "caption is exactly one deflate stream"),
+        ([(0x24, b"\xff" + CAPTION)], "caption is not a deflate stream"),
+        ([(0x24, zlib.compress(b"text"))], "caption is not a deflate stream"),
+        ([(0x24, BEFORE_THE_WORDS)], "caption is not a deflate stream.*too far back"),
         ([(0x22, b"")], "exactly one zlib stream"),
         ([(0x22, DEFLATED[:-1])], "exactly one zlib stream"),
         ([(0x22, DEFLATED + b"\0")], "exactly one zlib stream"),
@@ -251,7 +263,8 @@ def test_alpha_behind_an_unknown_chunk() -> None:
 
 def bomb(kind: str, size: int) -> bytes:
     """Return a header whose metadata inflates to `size` bytes."""
-    deflated = zlib.compress(bytes(size), 9)
+    deflate = caption_words.deflate if kind == "caption" else zlib.compress
+    deflated = deflate(bytes(size))
     length = len(deflated)
     assert length < 1 << 14
     table = bytes([1, {"exif": 0x21, "caption": 0x24}[kind], length & 127 | 128, length >> 7])

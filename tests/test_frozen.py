@@ -16,7 +16,7 @@ FROZEN = sorted((DATA / "frozen").glob("*/*.diffc"))
 
 
 def test_there_are_frozen_files_of_the_present_version() -> None:
-    for codec in ("ddcm1", "relay1"):
+    for codec in ("cod1", "ddcm1", "perco1", "relay1"):
         assert sum(path.parent.name == f"container1-{codec}" for path in FROZEN) >= 8
 
 

@@ -11,7 +11,26 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-WORDS = "a red blue door dog cat house tree man woman wall table in on of the and with".split()
+WORDS = [
+    "a",
+    "red",
+    "blue",
+    "door",
+    "dog",
+    "cat",
+    "house",
+    "tree",
+    "man",
+    "woman",
+    "wall",
+    "table",
+    "in",
+    "on",
+    "of",
+    "the",
+    "and",
+    "with",
+]
 SIDE = 32
 
 
@@ -27,7 +46,7 @@ def _randomise(network: torch.nn.Module) -> None:
 
 def write_blip(folder: Path) -> None:
     """Write a BLIP of two small layers."""
-    special = "[PAD] [UNK] [CLS] [SEP] [MASK]".split()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     (folder / "vocab.txt").write_text("\n".join([*special, *WORDS]) + "\n")
     tokenizer = transformers.BertTokenizerFast.from_pretrained(folder)
     sizes = {
@@ -62,8 +81,8 @@ def write_blip(folder: Path) -> None:
 
 def write_florence(folder: Path) -> None:
     """Write a Florence-2 of small layers."""
-    special = "<s> <pad> </s> <unk> <mask> <image>".split()
-    prompt = "What does the image describe ?".split()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "<image>"]
+    prompt = ["What", "does", "the", "image", "describe", "?"]
     words = list(dict.fromkeys([*special, *WORDS, *prompt]))
     rules = Tokenizer(
         models.WordLevel({word: place for place, word in enumerate(words)}, unk_token="<unk>")

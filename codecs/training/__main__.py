@@ -11,12 +11,23 @@ import sys
 import time
 from pathlib import Path
 
-from diffc.codecs.training.export import write_model, write_restoring_model
+from diffc.codecs.training.export import write_model, write_restoring_model, write_token_model
+from diffc.codecs.training.index_stage import write_index_model
 from diffc.codecs.training.presets import read_preset
 from diffc.codecs.training.shards import pack
 from diffc.codecs.training.stages import Run
 
-STAGES = ("denoiser", "synthesis", "export", "relay", "texture", "export-relay")
+STAGES = (
+    "denoiser",
+    "synthesis",
+    "export",
+    "relay",
+    "texture",
+    "export-relay",
+    "tokens",
+    "index",
+    "export-perco",
+)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -37,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", type=Path, help="where to write the model folder")
     parser.add_argument("--relay-model", type=Path, help="where to write the one of relay")
+    parser.add_argument("--perco-model", type=Path, help="where to write the one of perco")
     return parser
 
 
@@ -71,6 +83,14 @@ def main(arguments: list[str] | None = None) -> int:
     if "export-relay" in options.stages:
         folder = options.relay_model or options.folder / "relay-model"
         write_restoring_model(folder, run.restoring("texture"))
+    if "tokens" in options.stages and not run.train_tokens():
+        return 3
+    if "index" in options.stages and not run.train_index():
+        return 3
+    if "export-perco" in options.stages:
+        folder = options.perco_model or options.folder / "perco-model"
+        write_token_model(folder, *run.tokens(), options.model or options.folder / "model")
+        write_index_model(folder, run.index())
     return 0
 
 

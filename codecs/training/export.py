@@ -10,9 +10,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from diffc.codecs.byte_weights import to_bytes
 from diffc.codecs.latent_denoiser import LatentDenoiser
+from diffc.codecs.model_folder import fingerprint
 from diffc.codecs.restoring_network import RestoringNetwork
 from diffc.codecs.synthesis import Synthesis
+from diffc.codecs.token_control import TokenControl
+from diffc.codecs.token_network import TokenNetwork
 
 # the orthonormal basis keeps its precision: it decides how exactly a picture is represented
 _FULL_PRECISION = {"transform.basis", "channel_std"}
@@ -39,6 +43,36 @@ def write_restoring_model(folder: Path, network: RestoringNetwork) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     save_half(network, folder / "restoring.safetensors")
     config = {"kind": "restoring", "restoring": asdict(network.config)}
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+
+
+def write_token_model(
+    folder: Path, tokens: TokenNetwork, control: TokenControl, shared: Path
+) -> None:
+    """Write what `diffc.codecs.token_model` reads, but for the index model.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to.
+    tokens, control : TokenNetwork, TokenControl
+        Trained together.
+    shared : Path
+        The folder of the denoiser that they were trained with, which `write_model` has written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {f"tokens.{name}": value for name, value in tokens.state_dict().items()}
+    state |= {f"control.{name}": value for name, value in control.state_dict().items()}
+    save_file(
+        to_bytes({name: value.cpu() for name, value in state.items()}),
+        folder / "tokens.safetensors",
+    )
+    config = {
+        "kind": "tokens",
+        "shared": fingerprint(shared).hex(),
+        "tokens": asdict(tokens.config),
+        "control": asdict(control.config),
+    }
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 

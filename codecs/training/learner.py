@@ -68,6 +68,8 @@ def _below(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
 
 
-def averaged_weights(checkpoint: dict[str, Tensor], learner: str) -> dict[str, Tensor]:
-    """Return a learner's averaged weights out of a run's checkpoint."""
-    return _below(checkpoint, f"{learner}/averaged.")
+def averaged_weights(
+    checkpoint: dict[str, Tensor], learner: str, part: str = ""
+) -> dict[str, Tensor]:
+    """Return a learner's averaged weights, or those of a part, out of a run's checkpoint."""
+    return _below(checkpoint, f"{learner}/averaged.{part}")

@@ -11,8 +11,11 @@ from typing import Any
 from diffc.codecs.latent_denoiser import DenoiserConfig
 from diffc.codecs.restoring_network import RestoringConfig
 from diffc.codecs.synthesis import SynthesisConfig
+from diffc.codecs.token_control import ControlConfig
+from diffc.codecs.token_network import TokenConfig
 from diffc.codecs.training.relay_stage import RelayLosses
 from diffc.codecs.training.synthesis_stage import SynthesisLosses
+from diffc.codecs.training.token_stage import TokenLosses
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,11 @@ class Preset:
     relay_network: RestoringConfig
     relay_losses: RelayLosses
     texture: StageSettings
+    tokens: StageSettings
+    token_network: TokenConfig
+    token_control: ControlConfig
+    token_losses: TokenLosses
+    index: StageSettings
 
 
 def read_preset(name: str) -> Preset:
@@ -67,6 +75,10 @@ def read_preset(name: str) -> Preset:
     variants: int = table["relay"].pop("variants")
     losses = table["synthesis"].pop("losses")
     denoiser_network: dict[str, Any] = table["denoiser"].pop("network")
+    token_network = table["tokens"].pop("network")
+    token_control = table["tokens"].pop("control")
+    token_losses = table["tokens"].pop("losses")
+    token_losses["prefixes"] = tuple(token_losses["prefixes"])
     return Preset(
         seed=table["seed"],
         basis_channels=table["basis"]["channels"],
@@ -82,6 +94,11 @@ def read_preset(name: str) -> Preset:
         relay_network=RestoringConfig(**relay_network),
         relay_losses=RelayLosses(**relay_losses),
         texture=StageSettings(**table["texture"]),
+        tokens=StageSettings(**table["tokens"]),
+        token_network=TokenConfig(**token_network),
+        token_control=ControlConfig(**token_control),
+        token_losses=TokenLosses(**token_losses),
+        index=StageSettings(**table["index"]),
     )
 
 

@@ -1,4 +1,4 @@
-"""The stages of a run, each resumable in its own folder: basis, denoiser, synthesis, relay, texture."""
+"""The stages of a run, each resumable in its own folder."""
 
 from __future__ import annotations
 
@@ -16,8 +16,12 @@ from diffc.codecs.latent_denoiser import LatentDenoiser
 from diffc.codecs.patch_transform import PATCH, PatchTransform, principal_components
 from diffc.codecs.restoring_network import RestoringNetwork
 from diffc.codecs.synthesis import Synthesis
+from diffc.codecs.token_control import TokenControl
+from diffc.codecs.token_network import TokenNetwork
 from diffc.codecs.training.bases import BASES, Pair, PairCrops, encode_bases, pairs
 from diffc.codecs.training.denoiser_stage import DenoiserStage
+from diffc.codecs.training.index_network import IndexConfig, IndexNetwork
+from diffc.codecs.training.index_stage import IndexStage
 from diffc.codecs.training.learner import averaged_weights
 from diffc.codecs.training.loop import CHECKPOINT, LoopSettings, run
 from diffc.codecs.training.presets import Preset, StageSettings
@@ -25,6 +29,7 @@ from diffc.codecs.training.relay_stage import RelayStage
 from diffc.codecs.training.shards import Crops, photos
 from diffc.codecs.training.synthesis_stage import SynthesisStage
 from diffc.codecs.training.texture_stage import TextureStage
+from diffc.codecs.training.token_stage import TokenStage
 
 
 @dataclass
@@ -151,6 +156,61 @@ class Run:
             device=self.device,
         )
         return run(stage, self.folder / "texture", self._loop(settings))
+
+    def train_tokens(self) -> bool:
+        """Go on with the image tokens; return whether it is done."""
+        transform, _ = self.basis()
+        settings = self.preset.tokens
+        torch.manual_seed(self.preset.seed)
+        stage = TokenStage(
+            transform,
+            self.denoiser(),
+            self.synthesis(),
+            self.crops(settings.crop, 5),
+            config=self.preset.token_network,
+            control=self.preset.token_control,
+            losses=self.preset.token_losses,
+            batch=settings.batch,
+            learning_rate=settings.learning_rate,
+            device=self.device,
+        )
+        return run(stage, self.folder / "tokens", self._loop(settings))
+
+    def train_index(self) -> bool:
+        """Go on with the index model; return whether it is done."""
+        transform, std = self.basis()
+        settings = self.preset.index
+        torch.manual_seed(self.preset.seed)
+        stage = IndexStage(
+            transform,
+            std,
+            self.tokens()[0],
+            self.crops(settings.crop, 6),
+            config=IndexConfig(),
+            batch=settings.batch,
+            learning_rate=settings.learning_rate,
+            device=self.device,
+        )
+        return run(stage, self.folder / "index", self._loop(settings))
+
+    def index(self) -> IndexNetwork:
+        """Load the averaged index model of the latest checkpoint."""
+        network = IndexNetwork(list(self.tokens()[0].codebooks), IndexConfig())
+        network.load_state_dict(
+            averaged_weights(load_file(self.folder / "index" / CHECKPOINT), "index")
+        )
+        return network
+
+    def tokens(self) -> tuple[TokenNetwork, TokenControl]:
+        """Load the averaged token networks of the latest checkpoint."""
+        network = TokenNetwork(self.preset.token_network)
+        control = TokenControl(
+            self.preset.token_control, self.preset.token_network, self.preset.denoiser_network
+        )
+        checkpoint = load_file(self.folder / "tokens" / CHECKPOINT)
+        network.load_state_dict(averaged_weights(checkpoint, "tokens", "tokens."))
+        control.load_state_dict(averaged_weights(checkpoint, "tokens", "control."))
+        return network, control
 
     def restoring(self, stage: str) -> RestoringNetwork:
         """Load the averaged restoring network of the latest checkpoint of a stage."""

@@ -77,7 +77,7 @@ class RegisteredContender:
         if isinstance(model, str) and Path(model).is_dir():
             shared["model"] = model
         self._decode_options: dict[str, Any] = shared | decode
-        take_settings(dict(self._options), self._codec, strict=True)
+        self._settings = take_settings(dict(self._options), self._codec, strict=True)
         with_changes(**self._decode_options)
 
     def identity(self) -> str:
@@ -126,16 +126,18 @@ class RegisteredContender:
 
     def _nearest(self, image: Image.Image, asked: int, error: RateError) -> int:
         """Return the bytes of a file that a codec can make, from those of its payload."""
+        from diffc.caption import caption_metadata, captioned
         from diffc.envelope import Envelope
+        from diffc.pixels import from_pillow
 
-        caption = self._options.get("caption")
+        picture = from_pillow(image, keep_alpha=False, convert_color=True)
         envelope = Envelope(
             codec=self._codec.name,
             bitstream_version=self._codec.bitstream_version,
             mode="RGB",
             size=image.size,
             fingerprint=_ANY_FINGERPRINT,
-            metadata={"caption": caption.encode()} if isinstance(caption, str) else {},
+            metadata=caption_metadata(captioned(self._settings, picture)),
         )
         lowest = error.lowest + envelope.overhead(error.lowest)
         highest = error.highest + envelope.overhead(error.highest)

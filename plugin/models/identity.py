@@ -94,7 +94,7 @@ def fingerprint(
     network and the VAE, and the configuration of network, VAE and scheduler less what names paths,
     versions and precisions.  Its text encoders
     count only if there is a prompt: without one the same vectors go in for every picture, and a
-    mirror may leave the encoders out.
+    mirror may leave the encoders out.  Those of PerCo (SD) always count.
 
     Parameters
     ----------
@@ -120,7 +120,7 @@ def fingerprint(
 def fingerprints(folder: Path, sha256: Callable[[Path], str] = sha256_of) -> tuple[bytes, ...]:
     """Return the fingerprint without text encoders, then the one with them if there are any."""
     plain = fingerprint(folder, sha256=sha256)
-    if kind_of(folder) in _PARTS and _text_parts(folder):
+    if kind_of(folder) == DIFFUSERS and _text_parts(folder):
         return plain, fingerprint(folder, prompted=True, sha256=sha256)
     return (plain,)
 
@@ -140,7 +140,9 @@ def _parts(folder: Path, prompted: bool) -> tuple[list[Path], dict[str, Any]]:
     kind = kind_of(folder)
     if kind not in _PARTS:
         return list(folder.glob("*.safetensors")), config_of(folder)
-    names = [*_part_names(folder, kind), *(_text_parts(folder) if prompted else ())]
+    # PerCo (SD) always takes a text: without a caption it is the empty one
+    text = _text_parts(folder) if prompted or kind == PERCO_SD else ()
+    names = [*_part_names(folder, kind), *text]
     files = [path for part in names for path in weight_files(folder / part)]
     configs = {part: _essence(config_of(folder / part)) for part in names}
     schedule = read_object(folder / "scheduler" / "scheduler_config.json")

@@ -1,0 +1,92 @@
+"""How many of a picture's tokens a rate allows, and the bytes of so many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from torch import Tensor
+
+from diffc.codecs import token_coding, token_packing
+from diffc.codecs.index_model import IndexModel
+from diffc.codecs.perco_parameters import (
+    LEAST_BYTES,
+    PercoParameters,
+    most_tokens,
+    parameter_bytes,
+)
+from diffc.codecs.token_network import GLOBAL_TOKENS
+from diffc.codecs.token_sequence import TokenLayout
+from diffc.errors import RateError
+
+
+class Stream:
+    """A picture's tokens, and what prefixes of them cost in both forms.
+
+    Parameters
+    ----------
+    layout : TokenLayout
+        Of the picture.
+    model : IndexModel
+        Of its tokens.
+    sequence : Tensor
+        All of them, int64 (layout.total,).
+    seed : int
+        To stand in the parameters.
+    """
+
+    def __init__(self, layout: TokenLayout, model: IndexModel, sequence: Tensor, seed: int) -> None:
+        self.layout, self.seed = layout, seed
+        self._sequence = sequence
+        self._shares = token_coding.shares(layout, model, sequence)
+
+    def written(self, count: int) -> tuple[bytes, PercoParameters]:
+        """Return the shorter form of the first ``count`` tokens, and its parameters."""
+        packed = token_packing.pack(self.layout, self._sequence, count)
+        modelled = token_coding.encode(self._shares, count)
+        if len(modelled) < len(packed):
+            return modelled, PercoParameters(count, True, self.seed)
+        return packed, PercoParameters(count, False, self.seed)
+
+    def longest(self, room: int) -> int:
+        """Return how many tokens fit into so many bytes, in the better form."""
+        packed = token_packing.longest_packed(self.layout, room)
+        return max(packed, token_coding.longest_prefix(self._shares, room))
+
+
+def at_quality(layout: TokenLayout, quality: float) -> int:
+    """Return the tokens of a quality from 0, the coarse grid, to 100, all; even in the logarithm."""
+    least = layout.starts[1]
+    return round(least * math.exp(math.log(layout.total / least) * quality / 100))
+
+
+def fit(stream: Stream, room: Callable[[int, bool], int]) -> int:
+    """Return how many tokens a file has room for.
+
+    Parameters
+    ----------
+    stream : Stream
+        The tokens.
+    room : callable
+        See `diffc.codec.Rate`.
+
+    Raises
+    ------
+    RateError
+        If not even the tokens of the whole picture fit, or all of them leave over 5 % unused.
+    """
+    total, best = stream.layout.total, -1
+    for length in range(LEAST_BYTES, parameter_bytes(total, stream.seed) + 1):
+        space = room(length, True)
+        # parameters of few bytes leave room for more tokens, but cannot say so many
+        if space >= 0 and (most := most_tokens(length, stream.seed)) >= 0:
+            best = max(best, min(stream.longest(space), most))
+    if best >= GLOBAL_TOKENS:
+        payload, parameters = stream.written(best)
+        if best < total or len(payload) >= 0.95 * room(len(parameters.pack()), True):
+            return best
+    lowest, highest = (
+        len(payload) + len(parameters.pack())
+        for payload, parameters in map(stream.written, (GLOBAL_TOKENS, total))
+    )
+    raise RateError(lowest, highest)
