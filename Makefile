@@ -42,9 +42,12 @@ test-pillows: $(CORE)/ready
 	done
 
 FUZZ ?= 2000000
+# fewer: a network renders each of them
+FUZZ_RELAY ?= 10000
 fuzz: $(FULL)/ready
 	$(FULL)/bin/python tests/fuzz_container.py --executions $(FUZZ)
 	$(FULL)/bin/python tests/fuzz_pillow.py --executions $(FUZZ)
+	$(FULL)/bin/python tests/fuzz_relay.py --executions $(FUZZ_RELAY)
 
 # make train PHOTOS=folder PERCEPTUAL=vgg.safetensors [PRESET=gpu DEVICE=cuda MINUTES=30 RUN=folder]
 PRESET ?= cpu
@@ -55,7 +58,7 @@ train: $(FULL)/ready
 	$(FULL)/bin/python -m diffc.codecs.training $(RUN) --photos $(PHOTOS) \
 	  --preset $(PRESET) --device $(DEVICE) --minutes $(MINUTES) \
 	  --perceptual-weights $(PERCEPTUAL) --model codecs/weights/tiny \
-	  --relay-model codecs/weights/relay-tiny
+	  --relay-model codecs/weights/relay-tiny --perco-model codecs/weights/perco-tiny
 
 # the README's picture
 comparison: $(DEMO)/ready

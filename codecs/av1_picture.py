@@ -16,6 +16,16 @@ from diffc.codecs.av1_sequence import LONGEST_SIDE
 from diffc.codecs.base_checks import check_request, plain
 from diffc.errors import CodecNotAvailableError, FileError, OptionError
 
+_OPTIONS: dict[str, Any] = {
+    "speed": 6,
+    "range": "full",
+    "codec": "aom",
+    "autotiling": False,
+    # the number of threads changes what aom writes, so it may not be that of the machine
+    "max_threads": 1,
+    "icc_profile": None,
+}
+
 
 def _index(quality: int) -> int:
     """Return the quantiser, 0 to 63, of libavif for a quality."""
@@ -27,6 +37,11 @@ class Av1Coder:
 
     Qualities are libavif's, one for each of AV1's quantisers that it maps them to; 100 is left out,
     for it may choose a lossless mode with other colour.
+
+    Parameters
+    ----------
+    **options
+        Of Pillow's AVIF writer, in place of its usual ones; a comparison of encoders gives others.
     """
 
     name: str = "av1"
@@ -34,7 +49,10 @@ class Av1Coder:
     qualities: Sequence[int] = tuple(q for q in range(100) if not q or _index(q) < _index(q - 1))
     longest_side: int = LONGEST_SIDE
 
-    def encode(self, picture: Image.Image, quality: int, *, fast: bool = False) -> bytes:
+    def __init__(self, **options: Any) -> None:
+        self._options = _OPTIONS | options
+
+    def encode(self, picture: Image.Image, quality: int) -> bytes:
         """Code a picture without file boxes; see `BaseCoder`."""
         check_request(picture, quality, range(100))
         if not features.check("avif"):
@@ -42,9 +60,9 @@ class Av1Coder:
                 "base 'av1' needs a Pillow with AVIF, this one is built without: "
                 "install Pillow from its wheels"
             )
-        grey = picture.mode == "L"
         try:
-            return frame_of(_avif_file(picture, quality, 8 if fast else 6), picture.size, grey=grey)
+            file = _avif_file(picture, {"quality": quality} | self._options)
+            return frame_of(file, picture.size, grey=picture.mode == "L")
         except (OSError, RuntimeError, ValueError) as error:
             raise OptionError(
                 f"this Pillow's AVIF did not encode what base 'av1' can hold ({error}): "
@@ -80,18 +98,8 @@ class Av1Coder:
         return decoded
 
 
-def _avif_file(picture: Image.Image, quality: int, speed: int) -> bytes:
+def _avif_file(picture: Image.Image, options: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    options: dict[str, Any] = {
-        "quality": quality,
-        "speed": speed,
-        "subsampling": "4:0:0" if picture.mode == "L" else "4:2:0",
-        "range": "full",
-        "codec": "aom",
-        "autotiling": False,
-        # the number of threads changes what aom writes, so it may not be that of the machine
-        "max_threads": 1,
-        "icc_profile": None,
-    }
-    picture.save(buffer, "AVIF", **options)
+    subsampling = "4:0:0" if picture.mode == "L" else "4:2:0"
+    picture.save(buffer, "AVIF", **{"subsampling": subsampling} | options)
     return buffer.getvalue()

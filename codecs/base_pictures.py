@@ -36,7 +36,7 @@ class BaseCoder(Protocol):
     qualities: Sequence[int]
     longest_side: int
 
-    def encode(self, picture: Image.Image, quality: int, *, fast: bool = False) -> bytes:
+    def encode(self, picture: Image.Image, quality: int) -> bytes:
         """Code a picture without file boxes.
 
         Parameters
@@ -45,8 +45,6 @@ class BaseCoder(Protocol):
             Of mode RGB or L.
         quality : int
             One of `qualities`; the size rises with it, with few and small exceptions.
-        fast : bool
-            Whether speed counts more than size, as in a search.
 
         Raises
         ------

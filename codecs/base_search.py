@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
+from itertools import pairwise
 
 from PIL import Image
 
@@ -13,10 +15,26 @@ from diffc.codecs.base_pictures import BaseCoder
 from diffc.codecs.relay_settings import SCALES
 from diffc.errors import OptionError
 
-# ln(bits per pixel of the photograph) is about this + SLOPE * quality - FALL * ln(scale)
-_START, _SLOPE, _FALL = -2.7, 0.038, 1.5
+# ln(bits per pixel of the photograph) is about this + growth(quality) - FALL * ln(scale)
+_START, _FALL = -3.8, 1.42
+# (quality, ln of its bytes over those of quality 0): means over photographs
+_GROWTH = (
+    (0, 0.0),
+    (1, 0.28),
+    (4, 0.62),
+    (12, 1.16),
+    (25, 1.8),
+    (51, 2.88),
+    (76, 3.57),
+    (89, 4.0),
+    (100, 4.9),
+)
+# how much steeper or flatter the growth of one photograph may be
+_STEEPEST = 1.5
 LEAST_QUALITY = {1.0: 15, 1.5: 8, 2.0: 12, 3.0: 0}
 """Below it, a smaller scale leads to a better picture than a coarser quality at this scale."""
+# how far below it is not worth coding the photograph again at another scale
+_NEAR = 3
 # what of the room may stay unused before another encode is worth its time
 _UNUSED = 0.04
 _TINY = 256
@@ -51,7 +69,7 @@ class Trials:
     coder: BaseCoder
     picture: Image.Image
     scale: float | None = None
-    _made: dict[tuple[float, int], bytes] = field(default_factory=dict)
+    made: dict[tuple[float, int], bytes] = field(default_factory=dict)
     _scaled: dict[float, Image.Image] = field(default_factory=dict)
 
     @cached_property
@@ -80,10 +98,10 @@ class Trials:
     def coded(self, scale: float, index: int) -> bytes:
         """Return the base at a scale and a quality."""
         key = (scale, index)
-        if key not in self._made:
+        if key not in self.made:
             quality = self.coder.qualities[index]
-            self._made[key] = self.coder.encode(self.scaled(scale), quality)
-        return self._made[key]
+            self.made[key] = self.coder.encode(self.scaled(scale), quality)
+        return self.made[key]
 
     def length(self, scale: float, index: int) -> int:
         """Return how many bytes that takes."""
@@ -115,7 +133,7 @@ def fit(trials: Trials, room: int) -> tuple[float, int] | None:
         index = _largest(trials, scale, room)
         if index is None:
             continue
-        if trials.coder.qualities[index] >= LEAST_QUALITY[scale]:
+        if trials.coder.qualities[index] >= LEAST_QUALITY[scale] - _NEAR:
             return scale, index
         first = first or (scale, index)
     if first is not None:
@@ -161,49 +179,62 @@ def _ladder(trials: Trials) -> Sequence[tuple[float, float, float, int, int]]:
 
 def _likely_scale(trials: Trials, room: int) -> float:
     """Choose the least reduction at which the room allows a good quality, by one encode."""
-    scales = trials.scales
-    if len(scales) == 1:
-        return scales[0]
-    probe = 2.0 if 2.0 in scales else scales[-1]
-    guess = _expected(trials, probe, room)
-    difference = math.log(max(1, room) / trials.length(probe, guess))
-    for scale in scales:
-        quality = trials.coder.qualities[guess]
-        quality += round((difference - _FALL * math.log(probe / scale)) / _SLOPE)
-        if quality >= LEAST_QUALITY[scale]:
+    if len(trials.scales) > 1:
+        scale = _expected_scale(trials, room)
+        trials.length(scale, _expected(trials, scale, room))
+    return _expected_scale(trials, room)
+
+
+def _expected_scale(trials: Trials, room: int) -> float:
+    for scale in trials.scales:
+        if trials.coder.qualities[_expected(trials, scale, room)] >= LEAST_QUALITY[scale]:
             return scale
-    return scales[-1]
-
-
-def _expected(trials: Trials, scale: float, room: int) -> int:
-    width, height = trials.picture.size
-    rate = math.log(8 * max(1, room) / (width * height))
-    return trials.index_of((rate - _START + _FALL * math.log(scale)) / _SLOPE)
+    return trials.scales[-1]
 
 
 def _largest(trials: Trials, scale: float, room: int) -> int | None:
     """Find the largest quality that fits, or one that leaves little unused."""
     below, above = -1, trials.last + 1
-    # from the nearest that has been made
-    made = [index for each, index in trials._made if each == scale]
-    index = made[-1] if made else _expected(trials, scale, room)
-    slope = _SLOPE * trials.coder.qualities[-1] / trials.last
-    points: list[tuple[int, float]] = []
+    count = 0
     while above - below > 1:
-        length = trials.length(scale, index)
-        points.append((index, math.log(length)))
-        if length <= room:
-            below = index
-            if length >= (1 - _UNUSED) * room:
-                break
-        else:
-            above = index
-        if len(points) > 1 and points[-1][0] != points[-2][0]:
-            measured = (points[-1][1] - points[-2][1]) / (points[-1][0] - points[-2][0])
-            slope = min(max(measured, 0.5 * slope), 2 * slope)
-        if len(points) < 5:
-            wanted = index + math.floor((math.log(max(1, room)) - points[-1][1]) / slope)
-        else:
-            wanted = (below + above) // 2
+        # where the model fails, halves do not
+        wanted = _expected(trials, scale, room) if count < 5 else (below + above) // 2
         index = min(max(wanted, below + 1), above - 1)
+        count += 1
+        length = trials.length(scale, index)
+        if length > room:
+            above = index
+            continue
+        below = index
+        if length >= (1 - _UNUSED) * room:
+            break
     return None if below < 0 else below
+
+
+def _expected(trials: Trials, scale: float, room: int) -> int:
+    """Return the index of the largest quality that is expected to fit."""
+    width, height = trials.picture.size
+    wanted = math.log(max(1, room))
+    # where logarithms of lengths are known: first at this scale, then nearest to what is wanted
+    known = sorted(
+        (each != scale, abs(math.log(len(coded)) - wanted), each, index, math.log(len(coded)))
+        for (each, index), coded in trials.made.items()
+    )
+    if not known:
+        growth = wanted - math.log(width * height / 8) - _START + _FALL * math.log(scale)
+    else:
+        _, _, each, index, found = known[0]
+        steepness = 1.0
+        if len(known) > 1 and known[1][2] == each == scale:
+            change = _growth(trials, known[1][3]) - _growth(trials, index)
+            steepness = (known[1][4] - found) / change if change else 1.0
+            steepness = min(max(steepness, 1 / _STEEPEST), _STEEPEST)
+        growth = _growth(trials, index) + _FALL * math.log(scale / each)
+        growth += (wanted - found) / steepness
+    return max(0, bisect(range(trials.last + 1), growth, key=partial(_growth, trials)) - 1)
+
+
+def _growth(trials: Trials, index: int) -> float:
+    quality = trials.coder.qualities[index]
+    (start, low), (end, high) = next(each for each in pairwise(_GROWTH) if quality <= each[1][0])
+    return low + (high - low) * (quality - start) / (end - start)

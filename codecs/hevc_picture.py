@@ -35,7 +35,7 @@ class HevcCoder:
     qualities: Sequence[int] = range(101)
     longest_side: int = LONGEST_SIDE
 
-    def encode(self, picture: Image.Image, quality: int, *, fast: bool = False) -> bytes:
+    def encode(self, picture: Image.Image, quality: int) -> bytes:
         """Code a picture without file boxes; see `BaseCoder`."""
         check_request(picture, quality, self.qualities)
         grey = picture.mode == "L"
@@ -50,9 +50,8 @@ class HevcCoder:
             raise OptionError(
                 "base 'hevc' needs pillow-heif, which is not installed: pip install \"diffc[heif]\""
             )
-        preset = "medium" if fast else "slow"
         try:
-            file = _heic_file(heif, _padded(picture, padded), quality, preset)
+            file = _heic_file(heif, _padded(picture, padded), quality)
             return slice_of(file, padded, grey=grey)
         except (OSError, RuntimeError, ValueError) as error:
             raise OptionError(
@@ -108,10 +107,10 @@ def _padded(picture: Image.Image, padded: tuple[int, int]) -> Image.Image:
     return canvas
 
 
-def _heic_file(heif: ModuleType, picture: Image.Image, quality: int, preset: str) -> bytes:
+def _heic_file(heif: ModuleType, picture: Image.Image, quality: int) -> bytes:
     buffer = io.BytesIO()
     # wavefronts cost bytes, and whether x265 uses them depends on the cores it finds
-    parameters = {"preset": preset, "x265:wpp": "0", "chroma": "420"}
+    parameters = {"preset": "slow", "x265:wpp": "0", "chroma": "420"}
     file = heif.from_bytes(picture.mode, picture.size, picture.tobytes())
     file.save(buffer, quality=quality, enc_params=parameters, **_COLOUR)
     return buffer.getvalue()

@@ -48,6 +48,10 @@ class Stream:
             return modelled, PercoParameters(count, True, self.seed)
         return packed, PercoParameters(count, False, self.seed)
 
+    def packed_bytes(self, count: int) -> int:
+        """Return how long the first ``count`` tokens are at fixed length."""
+        return -(-token_packing.packed_bits(self.layout, count) // 8)
+
     def longest(self, room: int) -> int:
         """Return how many tokens fit into so many bytes, in the better form."""
         packed = token_packing.longest_packed(self.layout, room)
@@ -73,7 +77,8 @@ def fit(stream: Stream, room: Callable[[int, bool], int]) -> int:
     Raises
     ------
     RateError
-        If not even the tokens of the whole picture fit, or all of them leave over 5 % unused.
+        If not even the tokens of the whole picture fit, or all of them, at fixed length, take less
+        than there is.
     """
     total, best = stream.layout.total, -1
     for length in range(LEAST_BYTES, parameter_bytes(total, stream.seed) + 1):
@@ -83,10 +88,10 @@ def fit(stream: Stream, room: Callable[[int, bool], int]) -> int:
             best = max(best, min(stream.longest(space), most))
     if best >= GLOBAL_TOKENS:
         payload, parameters = stream.written(best)
-        if best < total or len(payload) >= 0.95 * room(len(parameters.pack()), True):
+        # all tokens may take fewer bytes than at fixed length, which is the codec's highest rate
+        nominal = max(len(payload) / 0.95, stream.packed_bytes(total))
+        if best < total or room(len(parameters.pack()), True) <= nominal:
             return best
-    lowest, highest = (
-        len(payload) + len(parameters.pack())
-        for payload, parameters in map(stream.written, (GLOBAL_TOKENS, total))
-    )
-    raise RateError(lowest, highest)
+    payload, parameters = stream.written(GLOBAL_TOKENS)
+    lowest = len(payload) + len(parameters.pack())
+    raise RateError(lowest, stream.packed_bytes(total) + parameter_bytes(total, stream.seed))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from PIL import Image
@@ -27,3 +29,34 @@ def padded(pixels: Tensor, multiple: int) -> Tensor:
     """Repeat the last row and column of (N, C, H, W) until both sides are multiples."""
     height, width = pixels.shape[2:]
     return F.pad(pixels, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+
+
+class PictureRows:
+    """Pictures of one size as tensors, a few rows at a time; as wide and high as `padded` makes them.
+
+    Parameters
+    ----------
+    pictures : sequence of PIL.Image.Image
+        Of one size, RGB or L.
+    multiple : int
+        Of the sides after padding.
+    device : str
+        Where the tensors are made.
+    """
+
+    def __init__(self, pictures: Sequence[Image.Image], multiple: int, device: str) -> None:
+        self._pictures = pictures
+        self._device = device
+        width, height = (side + -side % multiple for side in pictures[0].size)
+        self.shape = (len(pictures), 3, height, width)
+
+    def __call__(self, rows: slice) -> Tensor:
+        """Return rows, (N, 3, rows, W), float32 in [-1, 1]."""
+        width, height = self._pictures[0].size
+        # of rows that are all added ones, the last of the picture is repeated
+        first, last = min(rows.start, height - 1), min(rows.stop, height)
+        box = (0, first, width, max(last, first + 1))
+        found = torch.stack([to_unit(each.crop(box)) for each in self._pictures])
+        below = rows.stop - rows.start - found.shape[2]
+        found = F.pad(found, (0, self.shape[3] - width, 0, below), mode="replicate")
+        return found.to(self._device)

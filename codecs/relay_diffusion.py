@@ -49,7 +49,11 @@ def sample(restorer: Restorer, base: Tensor, noise: Tensor, path: Sequence[Tenso
     """Go from the base picture plus noise to a clean picture along the ratios of ``path``."""
     state = base + path[0][:, None, None, None] * noise
     for ratio, following in itertools.pairwise(path):
-        clean = restorer(state, ratio)
-        # r_m * (y - z0hat) / r_n is the combined noise, brought to the next ratio
-        state = clean + (following / ratio)[:, None, None, None] * (state - clean)
+        state = onward(state, restorer(state, ratio), ratio, following)
     return restorer(state, path[-1])
+
+
+def onward(state: Tensor, clean: Tensor, ratio: Tensor, following: Tensor) -> Tensor:
+    """Return y_m of the reverse equation, given y_n, z0hat, r_n and r_m = ``following``."""
+    # r_m * (y_n - z0hat) / r_n is the combined noise, brought to the next ratio
+    return clean + (following / ratio)[:, None, None, None] * (state - clean)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,16 @@ from diffc.codec import Progress, no_progress
 from diffc.codecs.blocks import placed
 from diffc.codecs.model_folder import config_of, fingerprint
 from diffc.codecs.model_loading import fast_dtype, load_once, with_convolutions_in
-from diffc.codecs.relay_diffusion import sample
+from diffc.codecs.relay_diffusion import onward
 from diffc.codecs.restoring_network import RestoringConfig, RestoringNetwork
-from diffc.codecs.tiling import in_tiles
+from diffc.codecs.strips import Finish, in_strips
 
 KIND = "restoring"
 WEIGHTS = "restoring.safetensors"
 
-# a tile's features stay under some 300 MB; what lies further away than the margin counts for less
+# a tile's features stay under some 200 MB; what lies further away than the margin counts for less
 # than the rounding to 8 bits
-_TILE, _MARGIN = 1024, 96
+_TILE, _MARGIN = 768, 96
 
 
 class RestoringModel:
@@ -56,63 +57,78 @@ class RestoringModel:
 
     def restore(
         self,
-        base: Tensor,
-        noise: Tensor,
+        state: Tensor,
+        base: Callable[[slice], Tensor],
         level: Tensor,
         scale: Tensor,
         path: Sequence[Tensor],
+        finish: Callable[[slice, Tensor, Tensor], Tensor],
         progress: Progress = no_progress,
-    ) -> tuple[Tensor, Tensor]:
-        """Restore pictures.
+    ) -> None:
+        """Restore pictures in their place, a strip at a time.
 
         Parameters
         ----------
-        base, noise : Tensor
-            (N, 3, H, W), float32; the base in [-1, 1], sides multiples of `multiple`.
+        state : Tensor
+            y_N, the base with its noise (N, 3, H, W), float32, sides multiples of `multiple`; what
+            `finish` returns takes its place.
+        base : callable
+            Returns rows of z_c (N, 3, rows, W), float32 in [-1, 1].
         level, scale : Tensor
             Root mean square error of each base, and how many times smaller it was coded, (N,).
         path : sequence of Tensor
             Ratios to go through, from `diffc.codecs.relay_diffusion.ratios`.
+        finish : callable
+            Maps rows, the base there (N, 3, rows, W), and the restored picture, about [-1, 1], with
+            the deviations of the detail that it lacks (N, 3 + BANDS, rows, W), for
+            `diffc.codecs.texture.texture`, to what stays in the state.
         progress : callable
             Called with the step that is done and the number of steps.
-
-        Returns
-        -------
-        Tensor
-            The pictures (N, 3, H, W), float32, about [-1, 1].
-        Tensor
-            Deviations of the detail that they lack, for `diffc.codecs.texture.texture`.
         """
-        deviation: list[Tensor] = []
-        steps = iter(range(len(path)))
-
-        def restorer(state: Tensor, ratio: Tensor) -> Tensor:
-            step = next(steps)
+        for step, ratio in enumerate(path[:-1]):
             progress(step, len(path))
-            if step < len(path) - 1:
-                return tiled(lambda y, z: self._network(y, ratio, z, level, scale), state)
-
-            def estimate(y: Tensor, z: Tensor) -> Tensor:
-                return torch.cat(self._network.estimate(y, ratio, z, level, scale), dim=1)
-
-            both = tiled(estimate, state)
-            deviation.append(both[:, 3:])
-            return both[:, :3]
-
-        def tiled(network: Callable[[Tensor, Tensor], Tensor], state: Tensor) -> Tensor:
-            return in_tiles(
-                network,
-                state,
-                base,
-                largest=_TILE,
-                margin=_MARGIN,
-                scale=1,
-                multiple=self.multiple,
-            )
-
-        restored = sample(restorer, base, noise, path)
+            network = partial(_picture, self._network, ratio, level, scale)
+            self._walk(network, state, base, partial(_onward, ratio, path[step + 1]))
+        progress(len(path) - 1, len(path))
+        network = partial(_picture_and_deviations, self._network, path[-1], level, scale)
+        self._walk(network, state, base, lambda rows, _, z, made: finish(rows, z, made))
         progress(len(path), len(path))
-        return restored, deviation[0]
+
+    def _walk(
+        self,
+        network: Callable[[Tensor, Tensor], Tensor],
+        state: Tensor,
+        base: Callable[[slice], Tensor],
+        finish: Finish,
+    ) -> None:
+        in_strips(
+            network,
+            state,
+            base,
+            finish,
+            largest=_TILE,
+            margin=_MARGIN,
+            multiple=self.multiple,
+        )
+
+
+def _picture(
+    network: RestoringNetwork, ratio: Tensor, level: Tensor, scale: Tensor, y: Tensor, z: Tensor
+) -> Tensor:
+    restored: Tensor = network(y, ratio, z, level, scale)
+    return restored
+
+
+def _picture_and_deviations(
+    network: RestoringNetwork, ratio: Tensor, level: Tensor, scale: Tensor, y: Tensor, z: Tensor
+) -> Tensor:
+    return torch.cat(network.estimate(y, ratio, z, level, scale), dim=1)
+
+
+def _onward(
+    ratio: Tensor, following: Tensor, _rows: slice, y: Tensor, _z: Tensor, clean: Tensor
+) -> Tensor:
+    return onward(y, clean, ratio, following)
 
 
 def load(folder: Path, device: str) -> RestoringModel:

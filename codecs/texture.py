@@ -16,6 +16,8 @@ from torch.nn import functional as F
 SPREADS = (1, 2, 4)
 """Reach in pixels of the blurs between the bands."""
 BANDS = len(SPREADS)
+REACH = 2 * sum(SPREADS)
+"""How many pixels around it a value of the bands depends on."""
 _LUMA = (0.299, 0.587, 0.114)
 # standard deviations of the bands of white noise, so that each has deviation 1
 _DEVIATIONS = (0.7261, 0.2988, 0.1224)
@@ -37,18 +39,22 @@ def bands(plane: Tensor) -> Tensor:
     return torch.cat(found, dim=1)
 
 
-def texture(noise: Tensor, deviation: Tensor) -> Tensor:
+def texture(noise: Tensor, deviation: Tensor, above: int = 0) -> Tensor:
     """Return detail for the luma (N, 1, H, W).
 
     Parameters
     ----------
     noise : Tensor
-        White, of deviation 1 (N, 1, H, W).
+        White, of deviation 1 (N, 1, rows, W), rows >= above + H.
     deviation : Tensor
         Of each band (N, BANDS, H, W).
+    above : int
+        Rows of noise before the first of the detail.  Parts of a picture join if their noise goes
+        on for `REACH` rows before and behind them.
     """
     scale = torch.tensor(_DEVIATIONS, device=noise.device)[None, :, None, None]
-    return (bands(noise) / scale * deviation).sum(1, keepdim=True)
+    split = bands(noise)[:, :, above : above + deviation.shape[2]]
+    return (split / scale * deviation).sum(1, keepdim=True)
 
 
 def likelihood_loss(missing: Tensor, deviation: Tensor) -> Tensor:

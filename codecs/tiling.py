@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 
-def _spans(length: int, largest: int, multiple: int) -> list[tuple[int, int]]:
+def spans(length: int, largest: int, multiple: int) -> list[tuple[int, int]]:
     """Cut a length into the fewest spans of about equal size that start at multiples."""
     count = -(-length // largest)
     size = -(-length // count)
@@ -44,8 +44,8 @@ def in_tiles(
     if max(height, width) <= largest + margin:
         return network(*latents)
     result: Tensor | None = None
-    for top, bottom in _spans(height, largest, multiple):
-        for left, right in _spans(width, largest, multiple):
+    for top, bottom in spans(height, largest, multiple):
+        for left, right in spans(width, largest, multiple):
             first_row, first_column = max(0, top - margin), max(0, left - margin)
             rows = slice(first_row, bottom + margin)
             columns = slice(first_column, right + margin)

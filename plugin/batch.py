@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, overload
 
@@ -10,10 +11,11 @@ from PIL import Image
 
 from diffc.api import Source, as_kind, check_kind, encode, info_of, opened
 from diffc.body import Body, read_body
-from diffc.codec import DecodeOptions
+from diffc.codec import DecodeOptions, no_progress
 from diffc.context import with_changes
 from diffc.header import Header
 from diffc.header_reader import read_header
+from diffc.progress import part_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,7 +52,8 @@ def decode_batch(
 def decode_batch(files: Iterable[Source], *, to: str = "pil", **options: Any) -> list[Any]:
     """Return the pictures of several files; neighbours of one codec and size go together.
 
-    Pixels may differ from those of `diffc.decode` by one level of 255.
+    Pixels may differ from those of `diffc.decode` by one level of 255.  Progress is one count over
+    all files.
 
     Parameters
     ----------
@@ -74,7 +77,8 @@ def decode_batch(files: Iterable[Source], *, to: str = "pil", **options: Any) ->
     made: list[Any] = []
     for _, group in groupby(found, lambda each: each[0].codec):
         together = list(group)
-        pictures = _decoded(together, len(made), chosen)
+        progress = part_of(chosen.progress, len(made), len(together), len(found))
+        pictures = _decoded(together, len(made), replace(chosen, progress=progress))
         for picture, (header, _body) in zip(pictures, together, strict=True):
             picture.info.update(info_of(header))
             made.append(as_kind(picture, to))
@@ -90,6 +94,8 @@ def _decoded(
     try:
         return decode_bodies(files, options)
     except OSError:
+        # what is told of the work done does not go back
+        options = replace(options, progress=no_progress)
         pictures = []
         for number, (header, body) in enumerate(files, first):
             try:

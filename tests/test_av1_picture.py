@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
-import random
-from pathlib import Path
 from typing import Any
 
 import pytest
+from photograph import drawn
 from PIL import AvifImagePlugin, Image, ImageChops, features
 
 from diffc.codecs.av1_file import frame_of, rebuilt_file
@@ -19,7 +18,6 @@ from diffc.errors import CodecNotAvailableError, FileError, OptionError
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="Pillow has no AVIF")
 
 SIZES = [(1, 1), (2, 3), (7, 1), (16, 16), (65, 33), (333, 517)]
-PHOTO = Path(__file__).parent / "data" / "photograph.jpg"
 
 # A drawn picture coded with the libraries of Pillow 13.0 (usual tools), and one in grey with
 # those of Pillow 11.3 (a byte of tools), with their pixels; never to be made anew.
@@ -40,12 +38,6 @@ _GREY_PIXELS = (
     "b2lueYmcscGxrqWYkJOcprHB087Iv7axsrfAzNvp"
 )
 FROZEN = {"RGB": (_COLOUR_CODED, _COLOUR_PIXELS), "L": (_GREY_CODED, _GREY_PIXELS)}
-
-
-def drawn(size: tuple[int, int], mode: str) -> Image.Image:
-    """Return a photo in a size and mode."""
-    with Image.open(PHOTO) as photo:
-        return photo.convert(mode).resize(size)
 
 
 def file_of(picture: Image.Image, quality: int) -> bytes:
@@ -96,60 +88,6 @@ def test_bytes_do_not_depend_on_the_machines_threads(monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(AvifImagePlugin, "DEFAULT_MAX_THREADS", threads)
         coded.add(Av1Coder().encode(picture, 0))
     assert len(coded) == 1
-
-
-@needs_avif
-def test_a_fast_picture_is_one_too() -> None:
-    picture = drawn((96, 64), "RGB")
-    coded = Av1Coder().encode(picture, 30, fast=True)
-    difference = ImageChops.difference(Av1Coder().decode(coded, (96, 64), grey=False), picture)
-    assert max(difference.tobytes()) < 128
-
-
-@needs_avif
-def test_size_rises_with_quality() -> None:
-    picture = drawn((96, 64), "RGB")
-    sizes = [len(Av1Coder().encode(picture, quality)) for quality in range(0, 100, 9)]
-    assert sizes == sorted(sizes)
-
-
-@needs_avif
-def test_metadata_of_the_picture_is_not_coded() -> None:
-    picture = drawn((16, 16), "RGB")
-    coded = Av1Coder().encode(picture, 30)
-    picture.info["icc_profile"] = b"not a profile" * 50
-    picture.info["xmp"] = b"words"
-    assert Av1Coder().encode(picture, 30) == coded
-
-
-@needs_avif
-def test_damage_raises_nothing_but_file_errors() -> None:
-    source = random.Random(1)
-    size = (64, 48)
-    whole = Av1Coder().encode(drawn(size, "RGB"), 40)
-    for number in range(300):
-        damaged = bytearray(whole)
-        if number % 3 == 0:
-            del damaged[source.randrange(len(damaged)) :]
-        elif number % 3 == 1:
-            damaged[source.randrange(len(damaged))] ^= 1 << source.randrange(8)
-        else:
-            damaged[: source.randint(1, 12)] = source.randbytes(source.randint(1, 12))
-        try:
-            decoded = Av1Coder().decode(bytes(damaged), size, grey=False)
-        except FileError:
-            continue
-        assert (decoded.mode, decoded.size) == ("RGB", size)
-
-
-@needs_avif
-def test_the_size_is_what_was_asked_for_and_no_other() -> None:
-    coded = Av1Coder().encode(drawn((64, 48), "RGB"), 40)
-    for size in ((48, 64), (1, 1), (500, 3)):
-        try:
-            assert Av1Coder().decode(coded, size, grey=False).size == size
-        except FileError:
-            continue
 
 
 @pytest.mark.parametrize("grey", [False, True])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
-from PIL import Image
+from photograph import drawn
+from PIL import Image, features
 
 from diffc.codecs.base_pictures import BaseCoder, base_coder
 from diffc.errors import FileError, OptionError
@@ -57,3 +60,55 @@ def test_impossible_sizes_are_refused_before_anything_is_decoded(
 def test_nothing_is_no_picture(coder: BaseCoder) -> None:
     with pytest.raises(FileError, match="empty"):
         coder.decode(b"", (8, 8), grey=False)
+
+
+@pytest.fixture
+def able(coder: BaseCoder) -> BaseCoder:
+    """Each coder that can work here."""
+    if coder.name == "hevc":
+        pytest.importorskip("pillow_heif")
+    elif not features.check("avif"):
+        pytest.skip("Pillow has no AVIF")
+    return coder
+
+
+def test_damage_raises_nothing_but_file_errors(able: BaseCoder) -> None:
+    source = random.Random(1)
+    size = (64, 48)
+    whole = able.encode(drawn(size, "RGB"), 40)
+    for number in range(300):
+        damaged = bytearray(whole)
+        if number % 3 == 0:
+            del damaged[source.randrange(len(damaged)) :]
+        elif number % 3 == 1:
+            damaged[source.randrange(len(damaged))] ^= 1 << source.randrange(8)
+        else:
+            damaged[: source.randint(1, 12)] = source.randbytes(source.randint(1, 12))
+        try:
+            decoded = able.decode(bytes(damaged), size, grey=False)
+        except FileError:
+            continue
+        assert (decoded.mode, decoded.size) == ("RGB", size)
+
+
+def test_the_size_is_what_was_asked_for_and_no_other(able: BaseCoder) -> None:
+    coded = able.encode(drawn((64, 48), "RGB"), 40)
+    for size in ((48, 64), (1, 1), (500, 3)):
+        try:
+            assert able.decode(coded, size, grey=False).size == size
+        except FileError:
+            continue
+
+
+def test_bytes_rise_with_quality(able: BaseCoder) -> None:
+    lengths = [len(able.encode(drawn((96, 64), "RGB"), quality)) for quality in able.qualities[::9]]
+    assert lengths == sorted(lengths)
+    assert lengths[-1] > 5 * lengths[0]
+
+
+def test_metadata_of_the_picture_is_not_coded(able: BaseCoder) -> None:
+    picture = drawn((16, 16), "RGB")
+    coded = able.encode(picture, 30)
+    picture.info["icc_profile"] = b"not a profile" * 50
+    picture.info["xmp"] = b"words"
+    assert able.encode(picture, 30) == coded

@@ -12,10 +12,14 @@ from PIL import Image
 from safetensors import safe_open
 
 import diffc
-from diffc.codecs import model_folder, restoring_model
+from diffc.codecs import model_folder, restoring_model, token_model
+from diffc.codecs.perco_parameters import PercoParameters
+from diffc.codecs.token_packing import packed_bits
+from diffc.header_reader import parse_header
 
 FOLDER = model_folder.embedded_folder("patch", "tiny")
-FOLDERS = [FOLDER, model_folder.embedded_folder("restoring", "tiny")]
+PERCO_FOLDER = model_folder.embedded_folder("tokens", "tiny")
+FOLDERS = [FOLDER, model_folder.embedded_folder("restoring", "tiny"), PERCO_FOLDER]
 
 
 def test_all_weights_are_safetensors_and_fit_the_package() -> None:
@@ -25,7 +29,16 @@ def test_all_weights_are_safetensors_and_fit_the_package() -> None:
     assert 10_000_000 < sum(path.stat().st_size for path in files) <= 32_000_000
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_weights_of_perco_are_bytes() -> None:
+    for path in PERCO_FOLDER.glob("*.safetensors"):
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        assert size < 1.1 * sum(tensor.numel() for tensor in tensors.values())
+
+
+@pytest.mark.parametrize("folder", FOLDERS[:2], ids=lambda folder: folder.name)
 def test_weights_are_finite_halves(folder: Path) -> None:
     for path in folder.glob("*.safetensors"):
         with safe_open(path, framework="pt") as file:
@@ -90,6 +103,27 @@ def test_relay_keeps_its_targets_and_restores_the_base(photograph: Image.Image) 
         # texture is there, and does not cost more than it should
         assert psnr(base, made) < 45
         assert psnr(photograph, base) - psnr(photograph, made) < 1.5
+
+
+def test_perco_says_more_with_more_tokens(photograph: Image.Image) -> None:
+    found = []
+    for size in (90, 300, 1200):
+        data = diffc.encode(photograph, backend="perco", target_size=size)
+        assert 0.95 * size <= len(data) <= size
+        made = diffc.decode(data)
+        assert made.size == photograph.size
+        found.append(psnr(photograph, made))
+    assert found == sorted(found)
+    assert found[0] > 13
+    assert found[-1] > 20
+
+
+def test_the_index_model_of_perco_saves_bytes(photograph: Image.Image) -> None:
+    data = diffc.encode(photograph, backend="perco", quality=50)
+    parameters = PercoParameters.unpack(parse_header(data).parameters)
+    assert parameters.modelled
+    layout = token_model.load(PERCO_FOLDER, "cpu").layout(*photograph.size)
+    assert diffc.info(data).payload_bytes < 0.95 * packed_bits(layout, parameters.count) / 8
 
 
 def test_tiles_of_relay_leave_no_trace(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
-import random
 import sys
-from pathlib import Path
 
 import pytest
+from photograph import drawn
 from PIL import Image, ImageChops
 
 from diffc.codecs import hevc_file, hevc_picture
@@ -24,7 +23,6 @@ from diffc.codecs.hevc_picture import HevcCoder
 from diffc.errors import CodecNotAvailableError, FileError, OptionError
 
 SIZES = [(1, 1), (2, 3), (16, 16), (65, 33), (333, 517)]
-PHOTO = Path(__file__).parent / "data" / "photograph.jpg"
 
 # a drawn picture, coded with pillow-heif 1.8.1, and its pixels; never to be made anew
 FROZEN_CODED = (
@@ -40,12 +38,6 @@ FROZEN_PIXELS = (
 )
 
 
-def drawn(size: tuple[int, int], mode: str) -> Image.Image:
-    """Return a photo in a size and mode."""
-    with Image.open(PHOTO) as photo:
-        return photo.convert(mode).resize(size)
-
-
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("quality", [0, 40, 100])
@@ -54,7 +46,7 @@ def test_it_decodes_as_the_whole_file_does(size: tuple[int, int], mode: str, qua
     picture = drawn(size, mode)
     coded = HevcCoder().encode(picture, quality)
     padded = hevc_picture._padded(picture, coded_size(size))
-    file = hevc_picture._heic_file(heif, padded, quality, "slow")
+    file = hevc_picture._heic_file(heif, padded, quality)
     expected = heif.open_heif(io.BytesIO(file)).to_pillow().crop((0, 0, *size))
     decoded = HevcCoder().decode(coded, size, grey=mode == "L")
     assert (decoded.mode, decoded.size, decoded.info) == (mode, size, {})
@@ -70,34 +62,6 @@ def test_a_frozen_picture_decodes_for_ever() -> None:
     expected = Image.frombytes("RGB", (11, 9), base64.b64decode(FROZEN_PIXELS))
     # the slice is exact by its standard, the conversion to RGB is not
     assert max(ImageChops.difference(decoded, expected).tobytes()) <= 2
-
-
-def test_a_fast_picture_is_one_too() -> None:
-    pytest.importorskip("pillow_heif")
-    picture = drawn((96, 64), "RGB")
-    coded = HevcCoder().encode(picture, 50, fast=True)
-    difference = ImageChops.difference(HevcCoder().decode(coded, (96, 64), grey=False), picture)
-    assert max(difference.tobytes()) < 128
-
-
-def test_damage_raises_nothing_but_file_errors() -> None:
-    pytest.importorskip("pillow_heif")
-    source = random.Random(1)
-    size = (64, 48)
-    whole = HevcCoder().encode(drawn(size, "RGB"), 40)
-    for number in range(300):
-        damaged = bytearray(whole)
-        if number % 3 == 0:
-            del damaged[source.randrange(len(damaged)) :]
-        elif number % 3 == 1:
-            damaged[source.randrange(len(damaged))] ^= 1 << source.randrange(8)
-        else:
-            damaged[: source.randint(1, 12)] = source.randbytes(source.randint(1, 12))
-        try:
-            decoded = HevcCoder().decode(bytes(damaged), size, grey=False)
-        except FileError:
-            continue
-        assert (decoded.mode, decoded.size) == ("RGB", size)
 
 
 @pytest.mark.parametrize("grey", [False, True])

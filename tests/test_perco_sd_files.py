@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,7 +40,7 @@ def test_a_file_opens_under_its_caption(release: str, photo: Image.Image) -> Non
         assert difference(made, diffc.decode(data)) == 0
         plain = diffc.encode(image, backend="perco", model=release)
         assert difference(made, diffc.decode(plain)) > 0
-        with pytest.raises(ValueError, match="realism=0.5 cannot hold"):
+        with pytest.raises(ValueError, match=r"realism=0\.5 cannot hold"):
             diffc.decode(data, realism=0.5)
     with pytest.raises(OSError, match=r"fingerprint [0-9a-f]{8}"):
         diffc.decode(data)
@@ -59,6 +58,9 @@ def test_its_files_decode_whole_only(
 ) -> None:
     data = diffc.encode(photo, backend="perco", model=release)
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
-    with diffc.decoding(model=release), Image.open(io.BytesIO(data[:-1])) as cut:
-        with pytest.raises(OSError, match="decodes whole only"):
-            cut.load()
+    with (
+        diffc.decoding(model=release),
+        Image.open(io.BytesIO(data[:-1])) as cut,
+        pytest.raises(OSError, match="decodes whole only"),
+    ):
+        cut.load()

@@ -16,7 +16,7 @@ from PIL import Image
 
 import diffc
 from diffc.codec import Coded, DecodeOptions, Encoded, Rate
-from diffc.codecs import base_search, restoring_model
+from diffc.codecs import base_search, relay_rendering, restoring_model
 from diffc.codecs.base_pictures import base_coder
 from diffc.codecs.base_search import Trials, at_quality, base_size
 from diffc.codecs.picture_tensors import grey_or_color
@@ -179,6 +179,15 @@ def test_tiles_leave_no_trace(
     assert difference(diffc.decode(data), whole) <= 1
 
 
+def test_noise_does_not_depend_on_the_pieces_it_is_made_in(
+    photo: Image.Image, options: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = diffc.encode(photo, quality=40, seed=3, **options)
+    whole = diffc.decode(data)
+    monkeypatch.setattr(relay_rendering, "_PIECE", 700)
+    assert difference(diffc.decode(data), whole) == 0
+
+
 def test_batches_have_the_same_bytes_and_pixels(
     photo: Image.Image, options: dict[str, str]
 ) -> None:
@@ -204,6 +213,24 @@ def test_files_of_several_codecs_decode_in_one_batch(
     ]
     codecs = [image.info["diffc"]["codec"] for image in diffc.decode_batch(files)]
     assert codecs == ["relay", "ddcm", "relay"]
+
+
+@pytest.mark.parametrize("order", [["large"], ["large"] * 2, ["small", "ddcm", "ddcm", "large"]])
+def test_progress_of_a_batch_is_one_count(
+    photo: Image.Image, options: dict[str, str], ddcm_model: str, order: list[str]
+) -> None:
+    files = {
+        "ddcm": diffc.encode(photo, backend="ddcm", model=ddcm_model, quality=10),
+        "small": diffc.encode(photo.resize((50, 30)), quality=30, **options),
+        "large": diffc.encode(photo, quality=30, **options),
+    }
+    told: list[tuple[int, int]] = []
+    batch = [files[name] for name in order]
+    diffc.decode_batch(batch, progress=lambda step, total: told.append((step, total)))
+    steps = [step for step, _ in told]
+    assert steps == sorted(steps)
+    assert len({total for _, total in told}) == 1
+    assert (steps[0], steps[-1]) == (0, told[-1][1])
 
 
 def test_a_missing_model_is_named(
@@ -294,7 +321,7 @@ def test_rate_control_needs_few_encodes(photo: Image.Image) -> None:
         found = base_search.fit(trials, room)
         assert found is not None
         assert trials.length(*found) <= room
-        assert len(trials._made) <= 10
+        assert len(trials.made) <= 10
 
 
 def test_a_stream_of_nothing_is_damage(photo: Image.Image) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from diffc.codecs.texture import BANDS, bands, likelihood_loss, luma, texture
+from diffc.codecs.texture import BANDS, REACH, bands, likelihood_loss, luma, texture
 
 
 def white(height: int = 256, width: int = 320) -> torch.Tensor:
@@ -50,3 +50,14 @@ def test_texture_is_as_strong_as_its_deviation_says_at_each_place() -> None:
     deviation[..., 160:] = 0.25
     made = texture(white(), deviation)
     assert float(made[..., 170:].std() / made[..., :150].std()) == pytest.approx(0.25, rel=0.1)
+
+
+def test_parts_of_a_picture_join_if_their_noise_goes_on() -> None:
+    noise = white(64, 40)
+    deviation = torch.rand(1, BANDS, 64, 40, generator=torch.Generator().manual_seed(4))
+    whole = texture(noise, deviation)
+    upper = texture(noise[:, :, : 30 + REACH], deviation[:, :, :30])
+    lower = texture(noise[:, :, 30 - REACH :], deviation[:, :, 30:], REACH)
+    torch.testing.assert_close(torch.cat([upper, lower], dim=2), whole, rtol=1e-5, atol=1e-5)
+    short = texture(noise[:, :, 30 - REACH // 2 :], deviation[:, :, 30:], REACH // 2)
+    assert not torch.allclose(short, whole[:, :, 30:], rtol=1e-5, atol=1e-5)

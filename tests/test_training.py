@@ -69,6 +69,32 @@ batch = 2
 crop = 64
 steps = {steps}
 learning_rate = 1e-3
+[tokens]
+batch = 2
+crop = 128
+steps = {steps}
+learning_rate = 1e-3
+[tokens.network]
+channels = 16
+fine_width = 8
+width = 8
+global_words = 8
+coarse_words = 8
+middle_words = 8
+fine_words = 8
+fine_grids = 2
+embedding = 4
+[tokens.control]
+embedding = 8
+gains = 2
+inner_additions = 1
+[tokens.losses]
+prefixes = [1.0, 1.0, 1.0, 1.0]
+[index]
+batch = 64
+crop = 128
+steps = {steps}
+learning_rate = 1e-3
 """
 
 
@@ -112,12 +138,16 @@ def train(folder: Path, run: str, steps: int, *more: str) -> int:
     )
 
 
-def test_one_command_trains_a_model_that_codes(folder: Path, photo: Image.Image) -> None:
+def test_one_command_trains_a_model_that_codes(
+    folder: Path, photo: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
     models = ("--model", str(folder / "model"), "--relay-model", str(folder / "relay"))
+    models += ("--perco-model", str(folder / "perco"))
+    monkeypatch.setenv("DIFFC_MODELS", str(folder))
     assert train(folder, "run", 4, *models) == 0
     assert json.loads((folder / "model" / "config.json").read_text())["kind"] == "patch"
     assert list((folder / "run" / "denoiser").glob("step-*.png"))
-    for codec, name in (("ddcm", "model"), ("relay", "relay")):
+    for codec, name in (("ddcm", "model"), ("relay", "relay"), ("perco", "perco")):
         data = diffc.encode(photo, backend=codec, quality=30, model=str(folder / name))
         with diffc.decoding(model=folder / name):
             assert diffc.decode(data).size == photo.size
@@ -154,7 +184,12 @@ def test_a_grid_cannot_be_drawn_by_a_constant() -> None:
 
 
 def test_a_stopped_run_goes_on_where_it_was(folder: Path) -> None:
-    assert train(folder, "whole", 4, "--stages", "denoiser", "synthesis", "relay", "texture") == 0
+    assert (
+        train(
+            folder, "whole", 4, "--stages", *["denoiser", "synthesis", "relay", "texture", "tokens"]
+        )
+        == 0
+    )
     # no time at all is one step at a time
     for _ in range(3):
         assert train(folder, "parts", 4, "--stages", "denoiser", "--minutes", "0") == 3
@@ -162,7 +197,10 @@ def test_a_stopped_run_goes_on_where_it_was(folder: Path) -> None:
     for _ in range(3):
         assert train(folder, "parts", 4, "--stages", "relay", "--minutes", "0") == 3
     assert train(folder, "parts", 4, "--stages", "relay", "texture") == 0
-    for stage in ("denoiser", "synthesis", "relay", "texture"):
+    for _ in range(3):
+        assert train(folder, "parts", 4, "--stages", "tokens", "--minutes", "0") == 3
+    assert train(folder, "parts", 4, "--stages", "tokens") == 0
+    for stage in ("denoiser", "synthesis", "relay", "texture", "tokens"):
         whole = load_file(folder / "whole" / stage / "checkpoint.safetensors")
         parts = load_file(folder / "parts" / stage / "checkpoint.safetensors")
         assert whole.keys() == parts.keys()
