@@ -30,7 +30,7 @@ def test_the_denoisers_margin_covers_its_view() -> None:
 
     with torch.inference_mode():
         whole = denoise(latent)
-        margin = patch_model._DENOISER_MARGIN
+        margin = patch_model.DENOISER_MARGIN
         tiled = in_tiles(denoise, latent, largest=22, margin=margin, scale=1)
         seams = in_tiles(denoise, latent, largest=22, margin=4, scale=1)
     torch.testing.assert_close(tiled, whole, rtol=1e-4, atol=1e-4)
