@@ -8,6 +8,7 @@ from typing import Any
 
 from diffc.adapters.opencv_constants import (
     IMWRITE_DIFFC_BACKEND,
+    IMWRITE_DIFFC_BACKEND_COD,
     IMWRITE_DIFFC_BACKEND_DDCM,
     IMWRITE_DIFFC_BACKEND_PERCO,
     IMWRITE_DIFFC_BACKEND_RELAY,
@@ -21,6 +22,7 @@ _BACKENDS = {
     IMWRITE_DIFFC_BACKEND_DDCM: "ddcm",
     IMWRITE_DIFFC_BACKEND_RELAY: "relay",
     IMWRITE_DIFFC_BACKEND_PERCO: "perco",
+    IMWRITE_DIFFC_BACKEND_COD: "cod",
 }
 _INT_END = 1 << 31
 # id -> name, option of diffc.encode, range, and the number that stands for 1 of the option

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from diffc.codec import (
@@ -31,7 +30,6 @@ from diffc.codecs.atom_coding import AtomModel, decode_atoms
 from diffc.codecs.ddcm_encoder import (
     EncoderWalk,
     grid_of,
-    initial_noise,
     walk_to_psnr,
     walk_to_size,
     walk_to_time,
@@ -40,8 +38,10 @@ from diffc.codecs.ddcm_parameters import DdcmParameters, packed_length, unpack
 from diffc.codecs.ddcm_settings import DdcmSettings
 from diffc.codecs.hadamard import BlockLayout, HadamardCodebook
 from diffc.codecs.latent_models import KINDS, LatentModel
+from diffc.codecs.latent_noise import initial_noise
 from diffc.codecs.picture_tensors import padded
 from diffc.codecs.roi import position_weights
+from diffc.codecs.size_limit import too_large
 from diffc.codecs.walk import advance, ancestral, deterministic, times
 from diffc.devices import device_of
 from diffc.errors import ModelNotAvailableError, OptionError, RateError
@@ -188,18 +188,6 @@ def _model_of(settings: DdcmSettings, device: str) -> LatentModel:
         return latent_models.load(folder, device, settings.prompt or "")
     except ModelNotAvailableError as error:
         raise OptionError(str(error)) from error
-
-
-def too_large(what: str, width: int, height: int, multiple: int) -> str:
-    """Say so if padding makes of a thin picture more pixels than Pillow would open."""
-    limit = Image.MAX_IMAGE_PIXELS
-    pixels = (width + -width % multiple) * (height + -height % multiple)
-    if limit is None or pixels <= 2 * limit:
-        return ""
-    return (
-        f"{what} of {width}x{height} pixels, padded to multiples of {multiple}, exceeds twice "
-        "PIL.Image.MAX_IMAGE_PIXELS: raise that limit if it is wanted"
-    )
 
 
 def finish(

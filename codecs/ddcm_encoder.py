@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from diffc.codec import Progress
@@ -13,17 +12,9 @@ from diffc.codecs.atom_choice import Ranking, by_shift, by_total, rank, take
 from diffc.codecs.atom_coding import AtomModel, encode_atoms
 from diffc.codecs.denoisers import Denoiser
 from diffc.codecs.hadamard import Atoms, HadamardCodebook
+from diffc.codecs.latent_noise import initial_noise
 from diffc.codecs.walk import advance, ancestral, times
-from diffc.noise import Purpose, random_normals
 from diffc.range_coder import RangeEncoder
-
-
-def initial_noise(seed: int, shape: tuple[int, int, int], device: str) -> Tensor:
-    """Return x_T, (1, channels, height, width) of standard normals from the portable generator."""
-    channels, height, width = shape
-    indices = torch.arange(channels)
-    normals = random_normals(seed, Purpose.INITIAL, 0, indices, height * width, device)
-    return normals.reshape(1, channels, height, width)
 
 
 @dataclass
