@@ -18,6 +18,7 @@ from diffc.errors import CodecNotAvailableError, FileError, OptionError
 
 _OPTIONS: dict[str, Any] = {
     "speed": 6,
+    "advanced": {"tune": "ssim", "enable-chroma-deltaq": "1"},
     "range": "full",
     "codec": "aom",
     "autotiling": False,

@@ -29,7 +29,9 @@ from diffc.codec import (
     no_progress,
 )
 from diffc.codecs import model_folder, restoring_model
+from diffc.codecs.av1_picture import Av1Coder
 from diffc.codecs.base_pictures import base_coder
+from diffc.codecs.base_refinement import refined
 from diffc.codecs.base_search import Trials, at_quality, base_size, fit, smallest
 from diffc.codecs.picture_tensors import grey_or_color
 from diffc.codecs.relay_parameters import RelayParameters, error_level, packed_length
@@ -67,21 +69,26 @@ class RelayCodec(Codec):
         fingerprint = model_folder.fingerprint(folder)
         device_of(settings.device)
         coder = base_coder(settings.base)
+        slow = Av1Coder(speed=5) if settings.base == "av1" else None
+        if settings.speed is not None:
+            coder, slow = Av1Coder(speed=settings.speed), None
         picture = grey_or_color(image)
         trials = Trials(coder, picture, settings.scale)
         length = packed_length(settings.seed)
         progress(0, 2)
         if rate.room is None:
             scale, index = at_quality(trials, rate.quality)
+            coded = trials.coded(scale, index)
         else:
-            found = fit(trials, rate.room(length, True))
+            room = rate.room(length, True)
+            found = fit(trials, room)
             if found is None:
                 _, least = smallest(trials)
                 most = trials.length(trials.scales[0], trials.last)
                 raise RateError(length + least, length + most)
             scale, index = found
-        progress(1, 2)
-        coded = trials.coded(scale, index)
+            progress(1, 2)
+            coded = refined(trials, slow, scale, index, room) if slow else trials.coded(*found)
         grey = picture.mode == "L"
         base = coder.decode(coded, base_size(picture.size, scale), grey=grey)
         parameters = RelayParameters(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from diffc.codec import Progress, no_progress
 from diffc.codecs.blocks import placed
+from diffc.codecs.byte_weights import from_bytes
 from diffc.codecs.model_folder import config_of, fingerprint
 from diffc.codecs.model_loading import fast_dtype, load_once, with_convolutions_in
 from diffc.codecs.relay_diffusion import onward
@@ -49,8 +50,7 @@ class RestoringModel:
             key: tuple(v) if isinstance(v, list) else v for key, v in config.items()
         }
         network = RestoringNetwork(RestoringConfig(**sizes))
-        weights = load_file(folder / WEIGHTS)
-        network.load_state_dict({key: value.float() for key, value in weights.items()})
+        network.load_state_dict(from_bytes(load_file(folder / WEIGHTS)))
         placed(network, device).eval().requires_grad_(False)
         with_convolutions_in(network, fast_dtype(device))
         self._network = network

@@ -23,16 +23,24 @@ from diffc.codecs.texture import BANDS
 STRIDE, TAPS = 4, 3
 # logarithms of deviations over the base's error: where they start, and how far they may go
 _USUAL, _LEAST, _MOST = -1.0, -6.0, 2.0
+# pixels of the means that a smooth base is made of, and what is left of the noise
+_SMOOTH, _FAINT = 8, 0.2
 
 
 @dataclass(frozen=True)
 class RestoringConfig:
-    """Channels and blocks at 1/4 (each way), 1/8 (each way) and 1/16 of the size."""
+    """Channels and blocks at 1/4 (each way), 1/8 (each way) and 1/16 of the size.
+
+    With ``unit_detail`` the network sees the base's detail in units of its error, beside a smooth
+    base, and faint noise.  Else the base's brightness and the noise drown the detail, and the
+    network learns next to nothing: after equal training the gain is a quarter.
+    """
 
     widths: tuple[int, int, int] = (96, 176, 320)
     blocks: tuple[int, int, int] = (2, 3, 5)
     embedding: int = 96
     texture_blocks: int = 2
+    unit_detail: bool = False
 
 
 class RestoringNetwork(nn.Module):
@@ -48,7 +56,8 @@ class RestoringNetwork(nn.Module):
         self.embed_ratio = NoiseLevelEmbedding(config.embedding)
         self.embed_level = NoiseLevelEmbedding(config.embedding)
         self.embed_scale = NoiseLevelEmbedding(config.embedding)
-        self.enter = nn.Conv2d(6 * STRIDE**2, first, TAPS, padding=1)
+        channels = 9 if config.unit_detail else 6
+        self.enter = nn.Conv2d(channels * STRIDE**2, first, TAPS, padding=1)
         self.quarter_in = _blocks(quarter, first, config, 2)
         self.to_eighth = nn.Conv2d(4 * first, second, 1)
         self.eighth_in = _blocks(eighth, second, config, 3)
@@ -98,11 +107,8 @@ class RestoringNetwork(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return what `picture` and `missing` start from, and the levels' embedding."""
         embedding = self.embed_ratio(ratio) + self.embed_level(level) + self.embed_scale(scale)
-        error = level[:, None, None, None]
-        dtype = self.enter.weight.dtype
-        x = self.enter(
-            F.pixel_unshuffle(torch.cat([base, (state - base) / error], dim=1), STRIDE).to(dtype)
-        )
+        seen = self._seen(base, (state - base) / level[:, None, None, None], level)
+        x = self.enter(F.pixel_unshuffle(seen, STRIDE).to(self.enter.weight.dtype))
         for block in self.quarter_in:
             x = block(x, embedding)
         inner = self.to_eighth(F.pixel_unshuffle(x, 2))
@@ -118,6 +124,17 @@ class RestoringNetwork(nn.Module):
         for block in self.quarter_out:
             x = block(x, embedding)
         return x, embedding
+
+    def _seen(self, base: Tensor, noise: Tensor, level: Tensor) -> Tensor:
+        """Return what enters, all of it about as large as 1."""
+        if not self.config.unit_detail:
+            return torch.cat([base, noise], dim=1)
+        smooth = F.interpolate(
+            F.avg_pool2d(base, _SMOOTH), scale_factor=_SMOOTH, mode="bilinear", align_corners=False
+        )
+        # logarithmic from the error on: edges of a fine base are a hundred times as large
+        detail = torch.asinh((base - smooth) / level[:, None, None, None])
+        return torch.cat([smooth, detail, _FAINT * noise], dim=1)
 
     def picture(self, features: Tensor, base: Tensor, level: Tensor) -> Tensor:
         """Add to the base what the features say."""

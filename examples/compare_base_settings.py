@@ -2,8 +2,8 @@
 
     python examples/compare_base_settings.py FOLDER --perceptual-weights FILE [--base]
 
-Every setting codes each photo at the scale that the codec's rate control chooses for it, at the two
-qualities whose lengths are around the target; measures of the restored picture (with ``--base`` of
+Every setting codes each photo at the scale that the rate control chooses with the first of them, at
+the two qualities whose lengths are around the target; measures of the restored picture (with ``--base`` of
 the base as it is enlarged, which takes half the time) are interpolated in the logarithm of the
 bytes, so that steps of the quality do not count.  Needs ``pip install "diffc[bench]"``.
 """
@@ -34,12 +34,6 @@ from diffc.pixels import to_pillow
 
 # what the file has besides the base
 _OVERHEAD = 26
-
-
-def aom(speed: int = 6, **options: object) -> Av1Coder:
-    """Return a coder with options of aom; an underscore stands for a hyphen."""
-    advanced = {name.replace("_", "-"): str(value) for name, value in options.items()}
-    return Av1Coder(speed=speed, advanced=advanced)
 
 
 IQ: dict[str, object] = {"tune": "iq"}
@@ -76,7 +70,14 @@ SETTINGS: dict[str, tuple[int, dict[str, object]]] = {
     "ssim, chroma deltaq=1, speed=7": (7, BOTH),
     "ssim, chroma deltaq=1, speed=8": (8, BOTH),
 }
-"""Speed and options of aom, by the name that the table gives them."""
+"""Speed and options of aom, an underscore for a hyphen, by the name that the table gives them."""
+
+
+def coder_of(name: str) -> Av1Coder:
+    """Return the coder with a setting."""
+    speed, advanced = SETTINGS[name]
+    options = {option.replace("_", "-"): str(value) for option, value in advanced.items()}
+    return Av1Coder(speed=speed, advanced=options)
 
 
 @dataclass
@@ -144,7 +145,7 @@ class Measurements:
 
 
 def around(trials: Trials, scale: float, room: int) -> tuple[int, int]:
-    """Return indices of the last quality that fits and of the next one, of the lowest two if none."""
+    """Return indices of two neighbouring qualities, the last that fits and one that does not."""
     below, above = 0, trials.last
     while above - below > 1:
         middle = (below + above) // 2
@@ -152,6 +153,9 @@ def around(trials: Trials, scale: float, room: int) -> tuple[int, int]:
             below = middle
         else:
             above = middle
+    # where not even the lowest fits, the nearest that are not as long as each other
+    while trials.length(scale, above) == trials.length(scale, below):
+        above += 1
     return below, above
 
 
@@ -204,12 +208,11 @@ def main() -> None:
             photo = Image.fromarray(np.asarray(image.convert("RGB")))
         for bpp in options.bpp:
             room = int(bpp * photo.width * photo.height / 8) - _OVERHEAD
-            found = fit(Trials(Av1Coder(), photo), room)
+            found = fit(Trials(coder_of(options.settings[0]), photo), room)
             if found is None:
                 parser.error(f"{path.name} has no base of {room} bytes: choose a higher rate")
             for name in options.settings:
-                speed, advanced = SETTINGS[name]
-                coder = aom(speed, **advanced)
+                coder = coder_of(name)
                 compare(columns[bpp, name], photo, found[0], room, coder, with_)
     for bpp in options.bpp:
         _print(bpp, options.settings, columns)

@@ -93,7 +93,7 @@ _BUILT_IN = {
         models=("tiny",),
         weights_licence="MIT",
         needs="torch",
-        options=("base", "scale", "seed"),
+        options=("base", "scale", "speed", "seed"),
     ),
 }
 # the algorithm of that name (arXiv 2501.09815) may join; nobody else should take it

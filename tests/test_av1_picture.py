@@ -45,6 +45,7 @@ def file_of(picture: Image.Image, quality: int) -> bytes:
     buffer = io.BytesIO()
     subsampling = "4:0:0" if picture.mode == "L" else "4:2:0"
     options: dict[str, Any] = {"quality": quality, "autotiling": False, "max_threads": 1}
+    options["advanced"] = {"tune": "ssim", "enable-chroma-deltaq": "1"}
     picture.save(buffer, "AVIF", speed=6, codec="aom", subsampling=subsampling, **options)
     return buffer.getvalue()
 
@@ -78,6 +79,12 @@ def test_frozen_pictures_decode_for_ever(
     difference = ImageChops.difference(decoded, Image.frombytes(mode, (11, 9), pixels))
     # the frame is exact by its standard, the conversion to RGB is not
     assert max(difference.tobytes()) <= 2
+
+
+@needs_avif
+def test_every_quality_is_another() -> None:
+    picture = drawn((96, 64), "RGB")
+    assert len({Av1Coder().encode(picture, quality) for quality in Av1Coder.qualities}) == 63
 
 
 @needs_avif

@@ -6,7 +6,6 @@ photos and a shard of bases are all that a machine needs.
 
 from __future__ import annotations
 
-import io
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,14 +18,16 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-# (scale, lowest and highest quality, how often): what a target of 0.02 to 0.3 bpp leads to
+from diffc.codecs.av1_picture import Av1Coder
+from diffc.codecs.base_search import base_size
+
+# (scale, lowest and highest quality, how often): what a target of 0.02 to 0.4 bpp leads to
 MIXTURE = (
-    (1.0, 2, 40, 1),
-    (1.5, 8, 50, 3),
-    (2.0, 8, 62, 5),
-    (3.0, 14, 66, 3),
+    (1.0, 4, 50, 3),
+    (1.5, 4, 55, 4),
+    (2.0, 0, 55, 4),
+    (3.0, 0, 50, 2),
 )
-SPEED = 6
 BASES = "bases.safetensors"
 CANDIDATES = 3
 LEAST_LEVEL = 2 ** (-255 / 24)
@@ -48,18 +49,14 @@ class Pair:
 
 def encode_bases(photos: Iterator[Tensor], path: Path, *, variants: int, seed: int) -> None:
     """Write the base pictures of all photos, ``variants`` of each, into one safetensors file."""
-    chooser = random.Random(seed)
+    chooser, coder = random.Random(seed), Av1Coder()
     files: list[bytes] = []
     scales: list[float] = []
     for photo in photos:
         image = _multiple_of_16(photo)
         for scale, quality in _chosen(chooser, variants):
-            width, height = (max(1, round(side / scale)) for side in image.size)
-            file = io.BytesIO()
-            image.resize((width, height), Image.Resampling.LANCZOS).save(
-                file, "AVIF", quality=quality, speed=SPEED
-            )
-            files.append(file.getvalue())
+            smaller = image.resize(base_size(image.size, scale), Image.Resampling.LANCZOS)
+            files.append(coder.encode(smaller, quality))
             scales.append(scale)
     ends = torch.tensor([len(data) for data in files]).cumsum(0)
     blob = torch.from_numpy(np.frombuffer(b"".join(files), dtype=np.uint8).copy())
@@ -71,7 +68,7 @@ def encode_bases(photos: Iterator[Tensor], path: Path, *, variants: int, seed: i
 def _chosen(chooser: random.Random, variants: int) -> Iterator[tuple[float, int]]:
     weights = [each[3] for each in MIXTURE]
     for scale, lowest, highest, _ in chooser.choices(MIXTURE, weights, k=variants):
-        yield scale, chooser.randint(lowest, highest)
+        yield scale, chooser.choice([q for q in Av1Coder.qualities if lowest <= q <= highest])
 
 
 def pairs(photos: Iterator[Tensor], path: Path) -> list[Pair]:
@@ -91,12 +88,13 @@ def pairs(photos: Iterator[Tensor], path: Path) -> list[Pair]:
     variants = len(ends) // len(originals)
     if variants * len(originals) != len(ends):
         raise ValueError(f"{path} is of other photos: remove it, and it is made anew")
-    found, start = [], 0
+    found, start, coder = [], 0, Av1Coder()
     for index, image in enumerate(originals):
         photo = _tensor(image)
         for variant in range(index * variants, (index + 1) * variants):
-            with Image.open(io.BytesIO(blob[start : ends[variant]].tobytes())) as coded:
-                base = _tensor(coded.convert("RGB").resize(image.size, Image.Resampling.BICUBIC))
+            size = base_size(image.size, scales[variant])
+            coded = coder.decode(blob[start : ends[variant]].tobytes(), size, grey=False)
+            base = _tensor(coded.resize(image.size, Image.Resampling.BICUBIC))
             start = ends[variant]
             error = photo.float().sub_(base.float())
             # a flat photo may be coded exactly; files cannot say less

@@ -1,4 +1,4 @@
-"""Write trained networks as a model folder: half-precision safetensors and a config.json."""
+"""Write trained networks as a model folder: short safetensors and a config.json."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def write_model(folder: Path, denoiser: LatentDenoiser, synthesis: Synthesis) ->
 def write_restoring_model(folder: Path, network: RestoringNetwork) -> None:
     """Write the weights and the configuration that `diffc.codecs.restoring_model` reads."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_half(network, folder / "restoring.safetensors")
+    state = {name: value.cpu() for name, value in network.state_dict().items()}
+    save_file(to_bytes(state), folder / "restoring.safetensors")
     config = {"kind": "restoring", "restoring": asdict(network.config)}
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 

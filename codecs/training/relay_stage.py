@@ -30,10 +30,12 @@ JUDGED = (1, 2, 3)
 class RelayLosses:
     """Weights of the losses, and the updates from which on they apply.
 
-    Before ``unrolled_from`` the network learns the combined noise at random ratios; after it, the
+    Before ``unrolled_from`` the network learns the combined noise at the start; after it, the
     unrolled steps count: ``pixel`` (L1), ``coarse`` (L1 of 1/8-size means, which holds colours),
     ``perceptual``, and from ``adversarial_from`` on both discriminators, whose weight rises over
     ``ramp`` updates.  ``blur`` is the noise added to both pictures before they are compared.
+    ``one_step`` is how often there is one unrolled step, else there are two, which take twice the
+    time.
     """
 
     pixel: float = 1.0
@@ -44,6 +46,7 @@ class RelayLosses:
     adversarial_from: int = 1200
     ramp: int = 300
     blur: float = 0.03
+    one_step: float = 0.5
 
 
 class RelayStage:
@@ -84,7 +87,8 @@ class RelayStage:
         photo, base, level, smaller = (x.to(self.device) for x in self.crops.batch(self.batch))
         if index < self.losses.unrolled_from:
             return self._denoise(photo, base, level, smaller, index, scale)
-        steps = 1 + int(torch.randint(2, (1,), generator=self.generator))
+        chance = float(torch.rand(1, generator=self.generator))
+        steps = 1 if chance < self.losses.one_step else 2
         noise = self._normal(photo)
         network = self.learners["restoring"].module
         with torch.autocast(self.device, torch.bfloat16):
@@ -104,9 +108,11 @@ class RelayStage:
     def _denoise(
         self, photo: Tensor, base: Tensor, level: Tensor, smaller: Tensor, index: int, scale: float
     ) -> dict[str, float]:
-        """Predict the clean picture, which is the combined noise by another name."""
-        part = torch.rand(len(photo), generator=self.generator).to(self.device)
-        ratio = level * (0.1 + 0.9 * part)
+        """Predict the clean picture, which is the combined noise by another name.
+
+        At the start ratio: states at smaller ones hold some of the photo, those of decoding do not.
+        """
+        ratio = level
         state = forward(photo, base, self._normal(photo), ratio, level)
         network = self.learners["restoring"].module
         with torch.autocast(self.device, torch.bfloat16):

@@ -1,0 +1,83 @@
+"""The last encode of a base: by the slow coder, never above the room."""
+
+from __future__ import annotations
+
+import pytest
+from photograph import drawn
+from PIL import Image, features
+
+from diffc.codecs import base_refinement
+from diffc.codecs.av1_picture import Av1Coder
+from diffc.codecs.base_refinement import refined
+from diffc.codecs.base_search import Trials, fit
+
+needs_avif = pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")
+
+
+class Lengths:
+    """A coder whose pictures are as long as a table says, and which remembers what it coded."""
+
+    name = "lengths"
+    identifier = 0
+    qualities = tuple(range(20))
+    longest_side = 1000
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+        self.coded: list[int] = []
+
+    def encode(self, picture: Image.Image, quality: int) -> bytes:
+        self.coded.append(quality)
+        return bytes(round(self.factor * 100 * 1.1**quality))
+
+    def decode(self, coded: bytes, size: tuple[int, int], *, grey: bool) -> Image.Image:
+        raise NotImplementedError
+
+
+def lengths(factor: float, room: int, index: int) -> tuple[int, list[int]]:
+    fast, slow = Lengths(1.0), Lengths(factor)
+    trials = Trials(fast, Image.new("RGB", (64, 64)))
+    made = refined(trials, slow, 1.0, index, room)
+    return len(made), slow.coded
+
+
+@pytest.mark.parametrize("factor", [0.8, 0.9, 0.95, 1.0, 1.03, 1.08, 1.15, 1.5])
+@pytest.mark.parametrize("index", [0, 1, 7, 18, 19])
+def test_it_fits_with_few_encodes(factor: float, index: int) -> None:
+    room = round(100 * 1.1**index * 1.04)
+    length, coded = lengths(factor, room, index)
+    assert length <= room
+    assert 1 <= len(coded) <= 3
+
+
+@pytest.mark.parametrize("factor", [0.93, 1.0])
+def test_what_fits_is_used(factor: float) -> None:
+    room = round(100 * 1.1**10)
+    length, coded = lengths(factor, room, 10)
+    assert length >= 0.9 * room
+    assert coded[-1] in (10, 11)
+
+
+def test_where_the_slow_one_never_fits_the_fast_one_stays() -> None:
+    length, coded = lengths(2.0, 200, 7)
+    assert length == round(100 * 1.1**7)
+    assert coded
+
+
+def test_large_bases_are_not_coded_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base_refinement, "LARGEST", 64 * 64 - 1)
+    assert lengths(0.9, 200, 7) == (round(100 * 1.1**7), [])
+
+
+@needs_avif
+@pytest.mark.parametrize("room", [400, 1000, 3000, 9000])
+def test_a_picture_is_coded_more_slowly(room: int) -> None:
+    trials = Trials(Av1Coder(), drawn((384, 256), "RGB"))
+    found = fit(trials, room)
+    assert found is not None
+    slow = Av1Coder(speed=5)
+    made = refined(trials, slow, *found, room)
+    assert 0.8 * room < len(made) <= room
+    scale, index = found
+    near = [slow.encode(trials.scaled(scale), slow.qualities[index + n]) for n in (-1, 0, 1)]
+    assert made in near or made == trials.coded(scale, index)
