@@ -31,7 +31,7 @@ _GROWTH = (
 )
 # how much steeper or flatter the growth of one photograph may be
 _STEEPEST = 1.5
-LEAST_QUALITY = {1.0: 15, 1.5: 8, 2.0: 12, 3.0: 0}
+LEAST_QUALITY = {1.0: 18, 1.5: 16, 2.0: 4, 3.0: 0}
 """Below it, a smaller scale leads to a better picture than a coarser quality at this scale."""
 # how far below it is not worth coding the photograph again at another scale
 _NEAR = 3
@@ -40,10 +40,10 @@ _UNUSED = 0.04
 _TINY = 256
 # quality from, to; scale; base quality from, to.  Where the scale changes, bytes rise by a tenth
 _LADDER = (
-    (0.0, 15.0, 3.0, 0, 24),
-    (15.0, 30.0, 2.0, 12, 24),
-    (30.0, 50.0, 1.5, 16, 30),
-    (50.0, 100.0, 1.0, 16, 100),
+    (0.0, 10.0, 3.0, 0, 11),
+    (10.0, 30.0, 2.0, 4, 22),
+    (30.0, 50.0, 1.5, 16, 28),
+    (50.0, 100.0, 1.0, 18, 100),
 )
 
 

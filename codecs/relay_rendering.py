@@ -20,10 +20,10 @@ from diffc.codecs.restoring_model import RestoringModel
 from diffc.codecs.texture import REACH, texture
 from diffc.noise import Purpose, random_normals
 
-DEFAULT_STEPS = 2
+DEFAULT_STEPS = 1
 # what of the missing detail's deviation is drawn: all of it would be as strong as a photograph's,
 # but twice the error; see docs/relay.md
-TEXTURE = 0.3
+TEXTURE = 0.2
 
 # pixels of rows that are made at a time: normals take six times the memory of the result
 _PIECE = 1 << 19
