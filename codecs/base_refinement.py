@@ -1,7 +1,7 @@
 """The last encode of a base: more slowly than those of the search, for a better picture.
 
-At a rate, AV1's encoder at speed 5 gains 0.1 to 0.9 dB over speed 6 (0.3 on average of ten photos)
-and takes three times as long, so only what is kept is coded by it.
+At a low rate, AV1's encoder at speed 5 gains 0.1 to 0.9 dB over speed 6 (0.3 on average of ten
+photos) and takes three times as long, so only what is kept is coded by it, usually once.
 """
 
 from __future__ import annotations
@@ -11,8 +11,10 @@ from diffc.codecs.base_search import Trials
 
 LARGEST = 1 << 20
 """Pixels of a base; a larger one would take seconds."""
+MOST = 0.12
+"""Bits per pixel of the photograph; the time goes with them as well."""
 # what a slow encode takes of a fast one's bytes, on average, by scale
-_USUAL = {1.0: 0.96, 1.5: 1.0, 2.0: 1.05, 3.0: 1.05}
+_USUAL = {1.0: 1.01, 1.5: 1.035, 2.0: 1.05, 3.0: 1.05}
 # how much longer the next quality is, where it was not tried
 _NEXT = 1.07
 # what of the room may stay unused before another encode is worth its time
@@ -35,7 +37,8 @@ def refined(trials: Trials, coder: BaseCoder, scale: float, index: int, room: in
     """
     best = trials.coded(scale, index)
     picture = trials.scaled(scale)
-    if picture.width * picture.height > LARGEST:
+    width, height = trials.picture.size
+    if picture.width * picture.height > LARGEST or 8 * room > MOST * width * height:
         return best
     wanted = room / _USUAL[scale]
     lowest, start = max(index - 1, 0), index

@@ -10,11 +10,8 @@ from diffc.codec import DecodeOptions
 from diffc.codecs.latent_noise import initial_noise
 from diffc.codecs.token_model import TokenModel
 from diffc.codecs.token_network import Tokens
-from diffc.codecs.token_sampling import noise_levels, sample
+from diffc.codecs.token_sampling import DEFAULT_STEPS, LAST_LEVEL, noise_levels, sample, start_level
 
-DEFAULT_STEPS = 4
-# the level of the last step, and that of the only one: see docs/perco.md
-LAST_LEVEL = 0.15
 # the mean of tokens is as smooth as an estimate from this much noise
 MEAN_LEVEL = 4.0
 
@@ -58,12 +55,3 @@ def render(
     denoise = model.denoiser(condition, 1.0 if options.guidance is None else options.guidance)
     made = sample(denoise, mean + levels[0] * noise, levels, options.progress)
     return model.synthesise(mean.lerp(made, realism), levels[-1])
-
-
-def start_level(share: float, steps: int) -> float:
-    """Return the noise to start from, by tokens for each position of the latent.
-
-    The more is known the less has to be drawn; a single step starts where one estimate is a
-    picture, which is lower (docs/perco.md has the measured table).
-    """
-    return 0.5 if steps == 1 else 4.0 * (16 * max(share, 1 / 16)) ** -0.15

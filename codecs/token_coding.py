@@ -125,37 +125,6 @@ def decode(
     return torch.tensor(found, dtype=torch.int64)
 
 
-def fill(layout: TokenLayout, model: IndexModel, tokens: Tensor, count: int) -> Tensor:
-    """Return the first ``count`` tokens, int64 (count,): what is missing, as it is most likely.
-
-    Parameters
-    ----------
-    layout : TokenLayout
-        Of the picture.
-    model : IndexModel
-        Of its tokens.
-    tokens : Tensor
-        The start of the sequence that is there, int64 (n,) with n >= `GLOBAL_TOKENS`.
-    count : int
-        At most ``layout.total``.
-    """
-    known = KnownTokens(layout.sizes, layout.vocabularies)
-    found = [tokens[:GLOBAL_TOKENS]]
-    start = GLOBAL_TOKENS
-    for part in _parts(layout):
-        end = start + len(part.positions)
-        if start >= count:
-            break
-        there = tokens[start:end]
-        if len(there) < len(part.positions):
-            guesses = model.scores(known.contexts(part), part.grid, part.stage).argmax(1)
-            there = torch.cat([there, guesses[len(there) :]])
-        known.put(part, there)
-        found.append(there)
-        start = end
-    return torch.cat(found)[:count]
-
-
 def _parts(layout: TokenLayout) -> Iterator[Part]:
     return parts(layout.sizes, layout.vocabularies, _ENTRIES)
 

@@ -13,6 +13,19 @@ from diffc.codec import Progress, no_progress
 # (x0 + sigma eps, sigma of each in the batch) -> estimate of x0
 Denoise = Callable[[Tensor, Tensor], Tensor]
 
+DEFAULT_STEPS = 4
+# the level of the last step, and that of the only one: see docs/perco.md
+LAST_LEVEL, ONLY_LEVEL = 0.15, 0.5
+
+
+def start_level(share: float, steps: int) -> float:
+    """Return the noise to start from, by tokens for each position of the latent.
+
+    The more is known the less has to be drawn; a single step starts where one estimate is a
+    picture, which is lower.
+    """
+    return ONLY_LEVEL if steps == 1 else 4.0 * (16 * max(share, 1 / 16)) ** -0.15
+
 
 def noise_levels(largest: float, smallest: float, steps: int, *, rho: float = 5.0) -> list[float]:
     """Return falling deviations, one for each step (EDM, arXiv 2206.00364, equation 5)."""

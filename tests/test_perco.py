@@ -6,16 +6,18 @@ import io
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import PERCO_MODEL
 from PIL import Image, ImageFile
+from torch import Tensor
 
 import diffc
 from diffc.codec import Coded, DecodeOptions, Encoded, Rate
-from diffc.codecs import token_model
+from diffc.codecs import patch_model, token_model
 from diffc.codecs.perco import PercoCodec
 from diffc.codecs.perco_parameters import PercoParameters
 from diffc.codecs.perco_settings import PercoSettings
@@ -174,6 +176,30 @@ def test_another_process_makes_the_same_bytes_and_picture(tmp_path: Path) -> Non
     assert target.read_bytes() == data
     with Image.open(f"{target}.png") as made:
         assert difference(made, diffc.decode(data)) <= 0.01
+
+
+@pytest.mark.parametrize("steps", [1, 4])
+def test_tiles_leave_no_trace(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = diffc.encode(picture().resize((900, 640)), quality=40, **OPTIONS)
+    whole = np.asarray(diffc.decode(data, steps=steps), dtype=float)
+    monkeypatch.setattr(token_model, "DENOISER_TILE", 16)
+    monkeypatch.setattr(patch_model, "_SYNTHESIS_TILE", 16)
+    tiles = []
+    in_tiles = token_model.in_tiles
+
+    def counted(network: Callable[..., Tensor], *latents: Tensor, **sizes: int) -> Tensor:
+        def one(*parts: Tensor) -> Tensor:
+            tiles.append(parts[0].shape)
+            return network(*parts)
+
+        return in_tiles(one, *latents, **sizes)
+
+    monkeypatch.setattr(token_model, "in_tiles", counted)
+    tiled = np.asarray(diffc.decode(data, steps=steps), dtype=float)
+    # 60 x 40 positions
+    assert len(tiles) == 12 * steps
+    assert np.abs(whole - tiled).max() <= 2
+    assert np.abs(whole - tiled).mean() <= 0.05
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ import diffc
 from diffc.codecs.restoring_network import RestoringConfig, RestoringNetwork
 from diffc.codecs.training.__main__ import main
 from diffc.codecs.training.bases import PairCrops, encode_bases, pairs
+from diffc.codecs.training.drawings import compare
 from diffc.codecs.training.loop import LoopSettings, learning_rate_scale
+from diffc.codecs.training.perceptual import PerceptualDistance
 from diffc.codecs.training.presets import read_preset
 from diffc.codecs.training.shards import Crops, pack, photos
 
@@ -61,6 +63,8 @@ learning_rate = 4e-4
 widths = [8, 8, 16]
 blocks = [1, 1, 1]
 embedding = 8
+unit_detail = true
+
 [relay.losses]
 unrolled_from = 1
 adversarial_from = 2
@@ -89,6 +93,13 @@ embedding = 8
 gains = 2
 inner_additions = 1
 [tokens.losses]
+prefixes = [1.0, 1.0, 1.0, 1.0]
+[distil]
+batch = 1
+crop = 128
+steps = {steps}
+learning_rate = 1e-3
+[distil.losses]
 prefixes = [1.0, 1.0, 1.0, 1.0]
 [index]
 batch = 64
@@ -147,6 +158,12 @@ def test_one_command_trains_a_model_that_codes(
     assert train(folder, "run", 4, *models) == 0
     assert json.loads((folder / "model" / "config.json").read_text())["kind"] == "patch"
     assert list((folder / "run" / "denoiser").glob("step-*.png"))
+    checkpoint = load_file(folder / "run" / "distil" / "checkpoint.safetensors")
+    # of the tokens nothing may change: the index model and files were made with them
+    assert {key.split("/")[0] for key in checkpoint} == {"control", "generator"}
+    before = load_file(folder / "run" / "tokens" / "checkpoint.safetensors")
+    additions = "averaged.control.of_picture.weight", "averaged.of_picture.weight"
+    assert not torch.equal(before[f"tokens/{additions[0]}"], checkpoint[f"control/{additions[1]}"])
     for codec, name in (("ddcm", "model"), ("relay", "relay"), ("perco", "perco")):
         data = diffc.encode(photo, backend=codec, quality=30, model=str(folder / name))
         with diffc.decoding(model=folder / name):
@@ -184,12 +201,8 @@ def test_a_grid_cannot_be_drawn_by_a_constant() -> None:
 
 
 def test_a_stopped_run_goes_on_where_it_was(folder: Path) -> None:
-    assert (
-        train(
-            folder, "whole", 4, "--stages", *["denoiser", "synthesis", "relay", "texture", "tokens"]
-        )
-        == 0
-    )
+    stages = ("denoiser", "synthesis", "relay", "texture", "tokens", "distil")
+    assert train(folder, "whole", 4, "--stages", *stages) == 0
     # no time at all is one step at a time
     for _ in range(3):
         assert train(folder, "parts", 4, "--stages", "denoiser", "--minutes", "0") == 3
@@ -200,11 +213,33 @@ def test_a_stopped_run_goes_on_where_it_was(folder: Path) -> None:
     for _ in range(3):
         assert train(folder, "parts", 4, "--stages", "tokens", "--minutes", "0") == 3
     assert train(folder, "parts", 4, "--stages", "tokens") == 0
-    for stage in ("denoiser", "synthesis", "relay", "texture", "tokens"):
+    for _ in range(3):
+        assert train(folder, "parts", 4, "--stages", "distil", "--minutes", "0") == 3
+    assert train(folder, "parts", 4, "--stages", "distil") == 0
+    for stage in stages:
         whole = load_file(folder / "whole" / stage / "checkpoint.safetensors")
         parts = load_file(folder / "parts" / stage / "checkpoint.safetensors")
         assert whole.keys() == parts.keys()
         assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_drawings_are_judged_by_their_features(folder: Path) -> None:
+    distance = PerceptualDistance(folder / "perceptual.safetensors")
+    generator = torch.Generator().manual_seed(0)
+    photo, first, second = torch.rand((3, 2, 3, 64, 64), generator=generator) * 2 - 1
+
+    def judged(*drawings: torch.Tensor) -> list[float]:
+        same_view = torch.Generator().manual_seed(1)
+        return [float(x) for x in compare(distance, torch.cat(drawings), photo, same_view)]
+
+    nothing = judged(photo, photo)
+    assert max(nothing) < 0.01
+    error, spread = judged(first, second)
+    assert error > 0.05
+    assert spread > 0.05
+    one_sided, half = judged(photo, first)
+    assert one_sided == pytest.approx(half / 2, rel=0.05)
+    assert judged(first, first)[1] < 0.01
 
 
 def test_shards_hold_the_photos_own_bytes(folder: Path) -> None:

@@ -25,6 +25,7 @@ STAGES = (
     "texture",
     "export-relay",
     "tokens",
+    "distil",
     "index",
     "export-perco",
 )
@@ -41,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--perceptual-weights",
         type=Path,
-        help="distilled VGG-19, for the synthesis and relay stages",
+        help="distilled VGG-19, for the synthesis, relay and distil stages",
     )
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="stop with a checkpoint after so long"
@@ -85,11 +86,17 @@ def main(arguments: list[str] | None = None) -> int:
         write_restoring_model(folder, run.restoring("texture"))
     if "tokens" in options.stages and not run.train_tokens():
         return 3
+    if "distil" in options.stages:
+        if options.perceptual_weights is None:
+            parser.error("the distil stage needs --perceptual-weights")
+        if not run.train_distil(options.perceptual_weights):
+            return 3
     if "index" in options.stages and not run.train_index():
         return 3
     if "export-perco" in options.stages:
         folder = options.perco_model or options.folder / "perco-model"
-        write_token_model(folder, *run.tokens(), options.model or options.folder / "model")
+        shared = options.model or options.folder / "model"
+        write_token_model(folder, run.tokens()[0], run.control(), shared)
         write_index_model(folder, run.index())
     return 0
 

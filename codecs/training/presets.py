@@ -13,6 +13,7 @@ from diffc.codecs.restoring_network import RestoringConfig
 from diffc.codecs.synthesis import SynthesisConfig
 from diffc.codecs.token_control import ControlConfig
 from diffc.codecs.token_network import TokenConfig
+from diffc.codecs.training.distil_stage import DistilLosses
 from diffc.codecs.training.relay_stage import RelayLosses
 from diffc.codecs.training.synthesis_stage import SynthesisLosses
 from diffc.codecs.training.token_stage import TokenLosses
@@ -50,6 +51,8 @@ class Preset:
     token_network: TokenConfig
     token_control: ControlConfig
     token_losses: TokenLosses
+    distil: StageSettings
+    distil_losses: DistilLosses
     index: StageSettings
 
 
@@ -79,6 +82,8 @@ def read_preset(name: str) -> Preset:
     token_control = table["tokens"].pop("control")
     token_losses = table["tokens"].pop("losses")
     token_losses["prefixes"] = tuple(token_losses["prefixes"])
+    distil_losses = table["distil"].pop("losses")
+    distil_losses["prefixes"] = tuple(distil_losses["prefixes"])
     return Preset(
         seed=table["seed"],
         basis_channels=table["basis"]["channels"],
@@ -98,6 +103,8 @@ def read_preset(name: str) -> Preset:
         token_network=TokenConfig(**token_network),
         token_control=ControlConfig(**token_control),
         token_losses=TokenLosses(**token_losses),
+        distil=StageSettings(**table["distil"]),
+        distil_losses=DistilLosses(**distil_losses),
         index=StageSettings(**table["index"]),
     )
 

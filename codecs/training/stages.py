@@ -20,6 +20,7 @@ from diffc.codecs.token_control import TokenControl
 from diffc.codecs.token_network import TokenNetwork
 from diffc.codecs.training.bases import BASES, Pair, PairCrops, encode_bases, pairs
 from diffc.codecs.training.denoiser_stage import DenoiserStage
+from diffc.codecs.training.distil_stage import DistilStage
 from diffc.codecs.training.index_network import IndexConfig, IndexNetwork
 from diffc.codecs.training.index_stage import IndexStage
 from diffc.codecs.training.learner import averaged_weights
@@ -176,6 +177,23 @@ class Run:
         )
         return run(stage, self.folder / "tokens", self._loop(settings))
 
+    def train_distil(self, perceptual_weights: Path) -> bool:
+        """Go on with decoding in few steps; return whether it is done."""
+        settings = self.preset.distil
+        torch.manual_seed(self.preset.seed)
+        stage = DistilStage(
+            self.denoiser(),
+            self.synthesis(),
+            *self.tokens(),
+            self.crops(settings.crop, 7),
+            losses=self.preset.distil_losses,
+            perceptual_weights=perceptual_weights,
+            batch=settings.batch,
+            learning_rate=settings.learning_rate,
+            device=self.device,
+        )
+        return run(stage, self.folder / "distil", self._loop(settings))
+
     def train_index(self) -> bool:
         """Go on with the index model; return whether it is done."""
         transform, std = self.basis()
@@ -211,6 +229,13 @@ class Run:
         network.load_state_dict(averaged_weights(checkpoint, "tokens", "tokens."))
         control.load_state_dict(averaged_weights(checkpoint, "tokens", "control."))
         return network, control
+
+    def control(self) -> TokenControl:
+        """Load the averaged conditions of the latest checkpoint of the distil stage."""
+        _, control = self.tokens()
+        checkpoint = load_file(self.folder / "distil" / CHECKPOINT)
+        control.load_state_dict(averaged_weights(checkpoint, "control"))
+        return control
 
     def restoring(self, stage: str) -> RestoringNetwork:
         """Load the averaged restoring network of the latest checkpoint of a stage."""

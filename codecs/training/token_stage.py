@@ -14,12 +14,12 @@ from diffc.codecs.patch_transform import PatchTransform
 from diffc.codecs.synthesis import Synthesis
 from diffc.codecs.token_control import ControlConfig, TokenControl
 from diffc.codecs.token_network import TokenConfig, TokenNetwork, Tokens, Vectors
-from diffc.codecs.token_order import coding_rank
 from diffc.codecs.token_sampling import noise_levels, sample
 from diffc.codecs.training.codebooks import CodebookAverage
 from diffc.codecs.training.denoiser_stage import relative_error
 from diffc.codecs.training.learner import Learner
 from diffc.codecs.training.shards import Crops
+from diffc.codecs.training.token_prefixes import random_prefixes
 from diffc.codecs.vector_quantiser import words
 
 SIGMA_MIN, SIGMA_MAX = 0.15, 40.0
@@ -94,7 +94,7 @@ class TokenStage:
         scaled = clean / self.std[None, :, None, None]
         with torch.autocast(self.device, torch.bfloat16):
             vectors, tokens = modules.tokens.analyse(scaled)
-            present = self._present(tokens)
+            present = random_prefixes(tokens, self.losses.prefixes, self.generator)
             condition = modules.tokens.synthesise(tokens, present, vectors)
             control = modules.control(condition.features, condition.embedding, sigma)
             estimate = self.denoiser(noisy, sigma, control=control)
@@ -118,22 +118,6 @@ class TokenStage:
     def _sigma(self) -> Tensor:
         uniform = torch.rand(self.batch, generator=self.generator)
         return (SIGMA_MIN * torch.exp(uniform * math.log(SIGMA_MAX / SIGMA_MIN))).to(self.device)
-
-    def _present(self, tokens: Tokens) -> list[Tensor]:
-        """Draw a prefix of the tokens for each item of a batch."""
-        weights = torch.tensor(self.losses.prefixes)
-        count = len(tokens.of_picture)
-        last = torch.multinomial(weights, count, replacement=True, generator=self.generator)
-        part = torch.rand(count, generator=self.generator)
-        whole = torch.rand(count, generator=self.generator) < 0.5
-        part = torch.where(whole, torch.ones(()), part)
-        found = []
-        for index, grid in enumerate(tokens.grids):
-            rows, columns = grid.shape[1:]
-            rank = coding_rank(rows, columns)[None]
-            share = torch.where(last == index, part, (last > index).float())
-            found.append((rank < share[:, None, None] * rows * columns).to(self.device))
-        return found
 
     def _commitment(self, network: TokenNetwork, vectors: Vectors, tokens: Tokens) -> Tensor:
         found = [words(tokens.grids[i], network.codebooks[i]) for i in range(len(tokens.grids))]
