@@ -120,9 +120,9 @@ def test_decode_takes_the_model_and_the_steps(run, coded, tmp_path, model, monke
     assert code == 1
     assert "fingerprint" in err
     out = tmp_path / "a.png"
-    assert run("decode", coded, "-o", out, "--model", model, "--steps", "1")[0] == 0
+    assert run("decode", coded, "-o", out, "--model", model, "--steps", "2")[0] == 0
     with Image.open(out) as image:
-        assert image.tobytes() == diffc.decode(coded, model=model, steps=1).tobytes()
+        assert image.tobytes() == diffc.decode(coded, model=model, steps=2).tobytes()
         assert image.tobytes() != diffc.decode(coded, model=model).tobytes()
 
 

@@ -29,8 +29,9 @@ def test_all_weights_are_safetensors_and_fit_the_package() -> None:
     assert 10_000_000 < sum(path.stat().st_size for path in files) <= 32_000_000
 
 
-def test_weights_of_perco_are_bytes() -> None:
-    for path in PERCO_FOLDER.glob("*.safetensors"):
+@pytest.mark.parametrize("folder", FOLDERS[1:], ids=lambda folder: folder.name)
+def test_weights_are_finite_bytes(folder: Path) -> None:
+    for path in folder.glob("*.safetensors"):
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         assert all(bool(tensor.isfinite().all()) for tensor in tensors.values())
@@ -38,7 +39,7 @@ def test_weights_of_perco_are_bytes() -> None:
         assert size < 1.1 * sum(tensor.numel() for tensor in tensors.values())
 
 
-@pytest.mark.parametrize("folder", FOLDERS[:2], ids=lambda folder: folder.name)
+@pytest.mark.parametrize("folder", FOLDERS[:1], ids=lambda folder: folder.name)
 def test_weights_are_finite_halves(folder: Path) -> None:
     for path in folder.glob("*.safetensors"):
         with safe_open(path, framework="pt") as file:
