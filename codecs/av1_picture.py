@@ -17,15 +17,28 @@ from diffc.codecs.base_checks import check_request, plain
 from diffc.errors import CodecNotAvailableError, FileError, OptionError
 
 _OPTIONS: dict[str, Any] = {
-    "speed": 6,
     "advanced": {"tune": "ssim", "enable-chroma-deltaq": "1"},
     "range": "full",
     "codec": "aom",
     "autotiling": False,
-    # the number of threads changes what aom writes, so it may not be that of the machine
-    "max_threads": 1,
+    # one thread or several: aom writes other bytes, so the number may not be that of the machine
+    "max_threads": 2,
     "icc_profile": None,
 }
+# up to how many pixels which speed of aom is worth its time; see `usual_speed`
+_SPEEDS = ((1 << 18, 4), (1 << 22, 5))
+FAST = 6
+"""Speed for pictures that are larger, and for a search."""
+
+
+def usual_speed(size: tuple[int, int]) -> int:
+    """Return the speed at which aom codes a picture, unless another is asked for.
+
+    At equal bytes, 5 is 0.4 and 4 is 0.5 dB better than 6 up to quality 45, and 0.2 dB beyond; they take
+    four and six times as long.
+    """
+    width, height = size
+    return next((speed for most, speed in _SPEEDS if width * height <= most), FAST)
 
 
 def _index(quality: int) -> int:
@@ -62,7 +75,8 @@ class Av1Coder:
                 "install Pillow from its wheels"
             )
         try:
-            file = _avif_file(picture, {"quality": quality} | self._options)
+            usual = {"quality": quality, "speed": usual_speed(picture.size)}
+            file = _avif_file(picture, usual | self._options)
             return frame_of(file, picture.size, grey=picture.mode == "L")
         except (OSError, RuntimeError, ValueError) as error:
             raise OptionError(

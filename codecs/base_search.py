@@ -7,43 +7,31 @@ from bisect import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from itertools import pairwise
 
 from PIL import Image
 
+from diffc.codecs.base_lengths import activity, expected_length
 from diffc.codecs.base_pictures import BaseCoder
 from diffc.codecs.relay_settings import SCALES
 from diffc.errors import OptionError
 
-# ln(bits per pixel of the photograph) is about this + growth(quality) - FALL * ln(scale)
-_START, _FALL = -3.8, 1.42
-# (quality, ln of its bytes over those of quality 0): means over photographs
-_GROWTH = (
-    (0, 0.0),
-    (1, 0.28),
-    (4, 0.62),
-    (12, 1.16),
-    (25, 1.8),
-    (51, 2.88),
-    (76, 3.57),
-    (89, 4.0),
-    (100, 4.9),
-)
 # how much steeper or flatter the growth of one photograph may be
 _STEEPEST = 1.5
-LEAST_QUALITY = {1.0: 18, 1.5: 16, 2.0: 4, 3.0: 0}
+LEAST_QUALITY = {1.0: 22, 1.5: 19, 2.0: 6, 3.0: 0}
 """Below it, a smaller scale leads to a better picture than a coarser quality at this scale."""
 # how far below it is not worth coding the photograph again at another scale
 _NEAR = 3
 # what of the room may stay unused before another encode is worth its time
-_UNUSED = 0.04
+UNUSED = 0.04
 _TINY = 256
+# no coder of a standard takes as many bytes as another and a quarter more
+_SHORT = 0.8
 # quality from, to; scale; base quality from, to.  Where the scale changes, bytes rise by a tenth
 _LADDER = (
-    (0.0, 10.0, 3.0, 0, 11),
-    (10.0, 30.0, 2.0, 4, 22),
-    (30.0, 50.0, 1.5, 16, 28),
-    (50.0, 100.0, 1.0, 18, 100),
+    (0.0, 10.0, 3.0, 0, 13),
+    (10.0, 32.0, 2.0, 6, 25),
+    (32.0, 60.0, 1.5, 19, 33),
+    (60.0, 100.0, 1.0, 22, 100),
 )
 
 
@@ -107,6 +95,15 @@ class Trials:
         """Return how many bytes that takes."""
         return len(self.coded(scale, index))
 
+    def expected(self, scale: float, index: int) -> float:
+        """Return ln of the length that photographs like this one have there."""
+        quality = self.coder.qualities[index]
+        return expected_length(self.picture.size, self._activity, scale, quality)
+
+    @cached_property
+    def _activity(self) -> float:
+        return activity(self.picture)
+
     def scaled(self, scale: float) -> Image.Image:
         """Return the photograph at a scale."""
         if scale not in self._scaled:
@@ -125,12 +122,15 @@ def base_size(size: tuple[int, int], scale: float) -> tuple[int, int]:
     return width, height
 
 
-def fit(trials: Trials, room: int) -> tuple[float, int] | None:
-    """Return the scale and the index of the quality to code at for at most ``room`` bytes."""
+def fit(trials: Trials, room: int, unused: float = UNUSED) -> tuple[float, int] | None:
+    """Return the scale and the index of the quality to code at for at most ``room`` bytes.
+
+    What of the room may stay ``unused`` saves another encode.
+    """
     first: tuple[float, int] | None = None
     likely = _likely_scale(trials, room)
     for scale in trials.scales[trials.scales.index(likely) :]:
-        index = _largest(trials, scale, room)
+        index = _largest(trials, scale, room, unused)
         if index is None:
             continue
         if trials.coder.qualities[index] >= LEAST_QUALITY[scale] - _NEAR:
@@ -149,11 +149,20 @@ def smallest(trials: Trials) -> tuple[float, int]:
     return scale, lengths[scale]
 
 
-def at_quality(trials: Trials, quality: float) -> tuple[float, int]:
+def at_quality(trials: Trials, quality: float, rough: Trials | None = None) -> tuple[float, int]:
     """Return the scale and the index that a quality of 0 to 100 stands for.
 
     Bytes never fall where the quality rises: among the base and those at the corners of the ladder
     below it, the longest is taken.
+
+    Parameters
+    ----------
+    trials : Trials
+        By the coder that codes what is kept.
+    quality : float
+        0 to 100.
+    rough : Trials, optional
+        Of the same photograph by a faster coder, to tell which corners cannot be as long.
     """
     corners: list[tuple[float, int]] = []
     everything: list[tuple[float, int]] = []
@@ -165,10 +174,16 @@ def at_quality(trials: Trials, quality: float) -> tuple[float, int]:
         everything += [(scale, index) for index in range(first, last + 1)]
         if quality <= end:
             break
+    length = trials.length(*corners[-1])
     # of flat and tiny pictures, a better quality may be a few bytes shorter
-    found = everything if trials.length(*corners[-1]) < _TINY else corners
+    found = everything if length < _TINY else _near(corners, length, rough or trials)
     # of several as long the last, which is the best
     return max(reversed(found), key=lambda each: trials.length(*each))
+
+
+def _near(corners: list[tuple[float, int]], length: int, rough: Trials) -> list[tuple[float, int]]:
+    """Leave out what is too short to be as long by another coder of the same standard."""
+    return [each for each in corners[:-1] if rough.length(*each) > _SHORT * length] + corners[-1:]
 
 
 def _ladder(trials: Trials) -> Sequence[tuple[float, float, float, int, int]]:
@@ -192,7 +207,7 @@ def _expected_scale(trials: Trials, room: int) -> float:
     return trials.scales[-1]
 
 
-def _largest(trials: Trials, scale: float, room: int) -> int | None:
+def _largest(trials: Trials, scale: float, room: int, unused: float) -> int | None:
     """Find the largest quality that fits, or one that leaves little unused."""
     below, above = -1, trials.last + 1
     count = 0
@@ -206,35 +221,25 @@ def _largest(trials: Trials, scale: float, room: int) -> int | None:
             above = index
             continue
         below = index
-        if length >= (1 - _UNUSED) * room:
+        if length >= (1 - unused) * room:
             break
     return None if below < 0 else below
 
 
 def _expected(trials: Trials, scale: float, room: int) -> int:
     """Return the index of the largest quality that is expected to fit."""
-    width, height = trials.picture.size
     wanted = math.log(max(1, room))
     # where logarithms of lengths are known: first at this scale, then nearest to what is wanted
     known = sorted(
         (each != scale, abs(math.log(len(coded)) - wanted), each, index, math.log(len(coded)))
         for (each, index), coded in trials.made.items()
     )
-    if not known:
-        growth = wanted - math.log(width * height / 8) - _START + _FALL * math.log(scale)
-    else:
+    if known:
         _, _, each, index, found = known[0]
         steepness = 1.0
         if len(known) > 1 and known[1][2] == each == scale:
-            change = _growth(trials, known[1][3]) - _growth(trials, index)
+            change = trials.expected(scale, known[1][3]) - trials.expected(scale, index)
             steepness = (known[1][4] - found) / change if change else 1.0
             steepness = min(max(steepness, 1 / _STEEPEST), _STEEPEST)
-        growth = _growth(trials, index) + _FALL * math.log(scale / each)
-        growth += (wanted - found) / steepness
-    return max(0, bisect(range(trials.last + 1), growth, key=partial(_growth, trials)) - 1)
-
-
-def _growth(trials: Trials, index: int) -> float:
-    quality = trials.coder.qualities[index]
-    (start, low), (end, high) = next(each for each in pairwise(_GROWTH) if quality <= each[1][0])
-    return low + (high - low) * (quality - start) / (end - start)
+        wanted = trials.expected(each, index) + (wanted - found) / steepness
+    return max(0, bisect(range(trials.last + 1), wanted, key=partial(trials.expected, scale)) - 1)

@@ -29,9 +29,9 @@ from diffc.codec import (
     no_progress,
 )
 from diffc.codecs import model_folder, restoring_model
-from diffc.codecs.av1_picture import Av1Coder
-from diffc.codecs.base_pictures import base_coder
-from diffc.codecs.base_refinement import refined
+from diffc.codecs.av1_picture import FAST, Av1Coder
+from diffc.codecs.base_pictures import BaseCoder, base_coder
+from diffc.codecs.base_refinement import ROUGH, refined
 from diffc.codecs.base_search import Trials, at_quality, base_size, fit, smallest
 from diffc.codecs.picture_tensors import grey_or_color
 from diffc.codecs.relay_parameters import RelayParameters, error_level, packed_length
@@ -68,27 +68,29 @@ class RelayCodec(Codec):
         folder = model_folder.folder_of(settings.model, KIND)
         fingerprint = model_folder.fingerprint(folder)
         device_of(settings.device)
-        coder = base_coder(settings.base)
-        slow = Av1Coder(speed=5) if settings.base == "av1" else None
-        if settings.speed is not None:
-            coder, slow = Av1Coder(speed=settings.speed), None
+        coder, fast = _coders(settings)
         picture = grey_or_color(image)
-        trials = Trials(coder, picture, settings.scale)
+        trials = Trials(fast, picture, settings.scale)
         length = packed_length(settings.seed)
         progress(0, 2)
         if rate.room is None:
-            scale, index = at_quality(trials, rate.quality)
-            coded = trials.coded(scale, index)
+            kept = trials if coder is fast else Trials(coder, picture, settings.scale)
+            scale, index = at_quality(kept, rate.quality, trials)
+            coded = kept.coded(scale, index)
         else:
             room = rate.room(length, True)
-            found = fit(trials, room)
+            found = fit(trials, room) if coder is fast else fit(trials, room, ROUGH)
             if found is None:
                 _, least = smallest(trials)
                 most = trials.length(trials.scales[0], trials.last)
                 raise RateError(length + least, length + most)
             scale, index = found
             progress(1, 2)
-            coded = refined(trials, slow, scale, index, room) if slow else trials.coded(*found)
+            coded = (
+                trials.coded(scale, index)
+                if coder is fast
+                else refined(trials, coder, scale, index, room)
+            )
         grey = picture.mode == "L"
         base = coder.decode(coded, base_size(picture.size, scale), grey=grey)
         parameters = RelayParameters(
@@ -118,6 +120,17 @@ class RelayCodec(Codec):
                 progress = part_of(options.progress, len(made), len(part), len(coded))
                 made += render(bases, found, model, replace(options, progress=progress))
         return made
+
+
+def _coders(settings: RelaySettings) -> tuple[BaseCoder, BaseCoder]:
+    """Return the coder of what is kept, and that of the search."""
+    if settings.base != "av1":
+        coder = base_coder(settings.base)
+        return coder, coder
+    if settings.speed is not None:
+        chosen = Av1Coder(speed=settings.speed)
+        return chosen, chosen
+    return Av1Coder(), Av1Coder(speed=FAST)
 
 
 def _enlarged_base(coded: Coded, parameters: RelayParameters) -> Image.Image:

@@ -22,8 +22,8 @@ class RelaySettings(Settings):
         How many times smaller than the picture the base is: 1, 1.5, 2 or 3.  None chooses.
     speed : int, optional
         Of AV1's encoder, 0 to 10, as in Pillow's AVIF; less makes a better picture of the same
-        bytes and takes longer.  None searches for a rate at 6 and codes what is kept at 5, up to
-        0.12 bits per pixel and a megapixel of base.
+        bytes and takes longer.  None searches for a rate at 6 and codes what is kept at 4, bases of
+        more than 2**18 pixels at 5, and of more than 2**22 at 6.
     seed : int
         Of the noise, 0 to 2**32 - 1; 0 costs no bytes.
     """

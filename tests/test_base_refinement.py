@@ -6,9 +6,8 @@ import pytest
 from photograph import drawn
 from PIL import Image, features
 
-from diffc.codecs import base_refinement
-from diffc.codecs.av1_picture import Av1Coder
-from diffc.codecs.base_refinement import refined
+from diffc.codecs.av1_picture import FAST, Av1Coder
+from diffc.codecs.base_refinement import ROUGH, refined
 from diffc.codecs.base_search import Trials, fit
 
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")
@@ -64,23 +63,25 @@ def test_where_the_slow_one_never_fits_the_fast_one_stays() -> None:
     assert coded
 
 
-def test_large_bases_are_not_coded_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base_refinement, "LARGEST", 640 * 640 - 1)
-    assert lengths(0.9, 200, 7) == (round(100 * 1.1**7), [])
+def test_it_is_not_chosen_far_below_the_fast_ones_quality() -> None:
+    length, coded = lengths(1.4, 200, 7)
+    assert length == round(100 * 1.1**7)
+    assert coded == [7]
 
 
-def test_high_rates_are_not_coded_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base_refinement, "MOST", 8 * 200 / 640**2 - 1e-9)
-    assert lengths(0.9, 200, 7) == (round(100 * 1.1**7), [])
+def test_a_room_that_the_search_left_is_used() -> None:
+    # the search stopped two qualities below what fits
+    room = round(100 * 1.1**10)
+    assert lengths(1.0, room, 8) == (room, [10])
 
 
 @needs_avif
 @pytest.mark.parametrize("room", [400, 1000])
 def test_a_picture_is_coded_more_slowly(room: int) -> None:
-    trials = Trials(Av1Coder(), drawn((384, 256), "RGB"))
-    found = fit(trials, room)
+    trials = Trials(Av1Coder(speed=FAST), drawn((384, 256), "RGB"))
+    found = fit(trials, room, ROUGH)
     assert found is not None
-    slow = Av1Coder(speed=5)
+    slow = Av1Coder(speed=4)
     made = refined(trials, slow, *found, room)
     assert 0.8 * room < len(made) <= room
     scale, index = found
