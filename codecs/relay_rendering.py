@@ -21,9 +21,9 @@ from diffc.codecs.texture import REACH, texture
 from diffc.noise import Purpose, random_normals
 
 DEFAULT_STEPS = 1
-# what of the missing detail's deviation is drawn: all of it would be as strong as a photograph's,
-# but twice the error; see docs/relay.md
-TEXTURE = 0.2
+# what of the missing detail's deviation is drawn in each band, the finest first: all of it would be
+# as strong as a photograph's, but twice the error; see docs/relay.md
+TEXTURE = (0.2, 0.25, 0.0)
 
 # pixels of rows that are made at a time: normals take six times the memory of the result
 _PIECE = 1 << 19
@@ -67,6 +67,7 @@ def render(
         level = torch.tensor([each.level for each in parameters], device=device)
         scale = torch.tensor([each.scale for each in parameters], device=device)
         path = ratios(level, options.steps or DEFAULT_STEPS)
+        shares = torch.tensor(TEXTURE, device=device)[None, :, None, None] * realism
         for rows in pieces:
             noise = _normals(seeds, Purpose.INITIAL, 3, rows, width, device)
             state[:, :, rows] = base(rows) + path[0][:, None, None, None] * noise
@@ -77,8 +78,8 @@ def render(
                 first, last = rows.start + piece.start, rows.start + piece.stop
                 around = slice(max(0, first - REACH), min(last + REACH, height))
                 plane = _normals(seeds, Purpose.TEXTURE, 1, around, width, device)
-                grain = texture(plane, made[:, 3:, piece], first - around.start)
-                pixels[:, :, piece].add_(grain, alpha=TEXTURE * realism)
+                deviation = made[:, 3:, piece] * shares
+                pixels[:, :, piece].add_(texture(plane, deviation, first - around.start))
             return _pixels(pixels)
 
         model.restore(state, base, level, scale, path, finish, options.progress)

@@ -50,7 +50,7 @@ class RestoringModel:
             key: tuple(v) if isinstance(v, list) else v for key, v in config.items()
         }
         network = RestoringNetwork(RestoringConfig(**sizes))
-        network.load_state_dict(from_bytes(load_file(folder / WEIGHTS)))
+        network.load_state_dict(restoring_weights(folder))
         placed(network, device).eval().requires_grad_(False)
         with_convolutions_in(network, fast_dtype(device))
         self._network = network
@@ -110,6 +110,11 @@ class RestoringModel:
             margin=_MARGIN,
             multiple=self.multiple,
         )
+
+
+def restoring_weights(folder: Path) -> dict[str, Tensor]:
+    """Return the weights of a model folder's network, float32, for `load_state_dict`."""
+    return from_bytes(load_file(folder / WEIGHTS))
 
 
 def _picture(

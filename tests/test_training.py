@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 import diffc
+from diffc.codecs.restoring_model import restoring_weights
 from diffc.codecs.restoring_network import RestoringConfig, RestoringNetwork
 from diffc.codecs.training.__main__ import main
 from diffc.codecs.training.bases import PairCrops, encode_bases, pairs
@@ -177,8 +178,12 @@ def test_base_pictures_stand_beside_their_photos(folder: Path) -> None:
     found = pairs(photos(shards, scales=(1.0,)), path)
     assert len(found) == 6
     for pair in found:
-        assert pair.photo.shape == pair.base.shape == (3, 176, 192)
-        error = (pair.photo.float() - pair.base.float()).square().mean().sqrt() / 127.5
+        base = pair.base(slice(0, 176), slice(0, 192))
+        assert pair.photo.shape == base.shape == (3, 176, 192)
+        part = pair.base(slice(16, 80), slice(100, 164))
+        # the place of a part is a quotient, which may round otherwise
+        assert int((part.int() - base[:, 16:80, 100:164].int()).abs().max()) <= 1
+        error = (pair.photo.float() - base.float()).square().mean().sqrt() / 127.5
         assert pair.level == pytest.approx(float(error), rel=1e-5)
         assert pair.scale in (1.0, 1.5, 2.0, 3.0)
     crops = PairCrops(found, 64, torch.Generator().manual_seed(0))
@@ -221,6 +226,17 @@ def test_a_stopped_run_goes_on_where_it_was(folder: Path) -> None:
         parts = load_file(folder / "parts" / stage / "checkpoint.safetensors")
         assert whole.keys() == parts.keys()
         assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_run_begins_with_given_weights(folder: Path) -> None:
+    model = folder / "start"
+    stages = ("--stages", "relay", "texture", "export-relay", "--relay-model", str(model))
+    assert train(folder, "first", 2, *stages) == 0
+    assert train(folder, "second", 1, "--stages", "relay", "--relay-start", str(model)) == 0
+    made = load_file(folder / "second" / "relay" / "checkpoint.safetensors")
+    for name, value in restoring_weights(model).items():
+        # one update of Adam, at a learning rate of 4e-4
+        assert float((made[f"restoring/module.{name}"] - value).abs().max()) < 1e-3
 
 
 def test_drawings_are_judged_by_their_features(folder: Path) -> None:

@@ -49,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", type=Path, help="where to write the model folder")
     parser.add_argument("--relay-model", type=Path, help="where to write the one of relay")
+    parser.add_argument(
+        "--relay-start", type=Path, help="model folder whose weights the relay stage begins with"
+    )
     parser.add_argument("--perco-model", type=Path, help="where to write the one of perco")
     return parser
 
@@ -77,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     if "relay" in options.stages:
         if options.perceptual_weights is None:
             parser.error("the relay stage needs --perceptual-weights")
-        if not run.train_relay(options.perceptual_weights):
+        if not run.train_relay(options.perceptual_weights, options.relay_start):
             return 3
     if "texture" in options.stages and not run.train_texture():
         return 3

@@ -35,16 +35,26 @@ LEAST_LEVEL = 2 ** (-255 / 24)
 
 @dataclass(frozen=True)
 class Pair:
-    """A photo and one base picture of it, both uint8 (3, H, W), sides multiples of 16.
+    """A photo, uint8 (3, H, W), sides multiples of 16, and one base picture of it.
 
-    ``scale`` is how many times smaller the base was coded, ``level`` the root mean square of its
-    error for pixels in [-1, 1].
+    ``coded`` is the base as it was coded, ``scale`` times smaller; enlarged, bases of all photos
+    would take twice the memory.  ``level`` is the root mean square of its error for pixels in
+    [-1, 1].
     """
 
     photo: Tensor
-    base: Tensor
+    coded: Image.Image
     scale: float
     level: float
+
+    def base(self, rows: slice, columns: slice) -> Tensor:
+        """Return a part of the enlarged base, uint8 (3, rows, columns), as the decoder makes it."""
+        high, wide = (
+            x / y for x, y in zip(self.coded.size[::-1], self.photo.shape[1:], strict=True)
+        )
+        box = (columns.start * wide, rows.start * high, columns.stop * wide, rows.stop * high)
+        size = (columns.stop - columns.start, rows.stop - rows.start)
+        return _tensor(self.coded.resize(size, Image.Resampling.BICUBIC, box=box))
 
 
 def encode_bases(photos: Iterator[Tensor], path: Path, *, variants: int, seed: int) -> None:
@@ -99,7 +109,7 @@ def pairs(photos: Iterator[Tensor], path: Path) -> list[Pair]:
             error = photo.float().sub_(base.float())
             # a flat photo may be coded exactly; files cannot say less
             level = max(float(error.square_().mean().sqrt()) / 127.5, LEAST_LEVEL)
-            found.append(Pair(photo, base, scales[variant], level))
+            found.append(Pair(photo, coded, scales[variant], level))
     return found
 
 
@@ -145,7 +155,7 @@ class PairCrops:
         top = self._below(pair.photo.shape[1] - self.size + 1)
         left = self._below(pair.photo.shape[2] - self.size + 1)
         rows, columns = slice(top, top + self.size), slice(left, left + self.size)
-        return torch.stack([pair.photo[:, rows, columns], pair.base[:, rows, columns]])
+        return torch.stack([pair.photo[:, rows, columns], pair.base(rows, columns)])
 
     def _below(self, limit: int) -> int:
         return int(torch.randint(limit, (1,), generator=self.generator))

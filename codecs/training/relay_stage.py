@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,8 +63,12 @@ class RelayStage:
         batch: int,
         learning_rate: float,
         device: str,
+        start: Mapping[str, Tensor] | None = None,
     ) -> None:
-        network = placed(RestoringNetwork(config), device)
+        network = RestoringNetwork(config)
+        if start is not None:
+            network.load_state_dict(start)
+        placed(network, device)
         self.distance = placed(PerceptualDistance(perceptual_weights), device)
         judged = [self.distance.channels()[depth] for depth in JUDGED]
         betas = (0.5, 0.9)

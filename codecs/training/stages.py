@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from diffc.codecs.latent_denoiser import LatentDenoiser
 from diffc.codecs.patch_transform import PATCH, PatchTransform, principal_components
+from diffc.codecs.restoring_model import restoring_weights
 from diffc.codecs.restoring_network import RestoringNetwork
 from diffc.codecs.synthesis import Synthesis
 from diffc.codecs.token_control import TokenControl
@@ -117,8 +118,11 @@ class Run:
         )
         return run(stage, self.folder / "synthesis", self._loop(settings))
 
-    def train_relay(self, perceptual_weights: Path) -> bool:
-        """Go on with the restoring network; return whether it is done."""
+    def train_relay(self, perceptual_weights: Path, start: Path | None = None) -> bool:
+        """Go on with the restoring network; return whether it is done.
+
+        A new run begins with the weights of the model folder ``start``, else with random ones.
+        """
         settings = self.preset.relay
         generator = torch.Generator().manual_seed(3000 + self.preset.seed)
         torch.manual_seed(self.preset.seed)
@@ -130,6 +134,7 @@ class Run:
             batch=settings.batch,
             learning_rate=settings.learning_rate,
             device=self.device,
+            start=start and restoring_weights(start),
         )
         return run(stage, self.folder / "relay", self._loop(settings))
 
