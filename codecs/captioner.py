@@ -21,6 +21,7 @@ from torch import Tensor
 
 from diffc.caption import tidied
 from diffc.codecs.model_loading import load_once
+from diffc.codecs.models_extra import silent
 from diffc.devices import device_of
 from diffc.errors import OptionError
 from diffc.models import store
@@ -135,7 +136,7 @@ class _Captioner:
         self._folder, self._device, self._prompt = folder, device, family.prompt
         # a tokenizer serves one thread at a time
         self._lock = threading.Lock()
-        with _plain_errors(folder), _silent(library):
+        with _plain_errors(folder), silent(library):
             # without one it is made of its special tokens alone
             if not any((folder / name).is_file() for name in _VOCABULARIES):
                 raise ValueError(f"it has none of {', '.join(_VOCABULARIES)}")
@@ -172,18 +173,3 @@ def _plain_errors(folder: Path) -> Iterator[None]:
             f"{folder} cannot be used as a captioner ({reason}): fetch it anew, or set "
             "DIFFC_CAPTIONER to another directory"
         ) from error
-
-
-@contextmanager
-def _silent(library: Any) -> Iterator[None]:
-    """Keep the library's progress bars and remarks from the terminal."""
-    logging = library.utils.logging
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

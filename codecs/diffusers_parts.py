@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import torch
 from torch import nn
 
 from diffc.codecs.diffusers_folder import Pipeline
-from diffc.codecs.models_extra import models_class, models_package
+from diffc.codecs.models_extra import models_class, models_package, silent
 from diffc.models.identity import variant_of, weight_files
 
 
@@ -48,7 +46,7 @@ def read_network(pipeline: Pipeline, component: str, dtype: torch.dtype) -> nn.M
         )
     # without accelerate the weights are in memory twice while they are read
     frugal = find_spec("accelerate") is not None
-    with _silent("diffusers"):
+    with silent(models_package("diffusers")):
         network, info = kind.from_pretrained(
             part,
             variant=variant_of(part),
@@ -74,7 +72,7 @@ def read_text_encoder(pipeline: Pipeline, component: str) -> nn.Module:
     """
     kind = models_class("transformers", pipeline.classes[component])
     part = pipeline.folder / component
-    with _silent("transformers"):
+    with silent(models_package("transformers")):
         network, info = kind.from_pretrained(
             part,
             variant=variant_of(part),
@@ -92,7 +90,7 @@ def read_tokenizer(pipeline: Pipeline, component: str) -> Any:
     part = pipeline.folder / component
     if not any((part / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         raise OSError(f"{part} has no tokenizer.json or vocab.json: fetch the model anew")
-    with _silent("transformers"):
+    with silent(models_package("transformers")):
         return kind.from_pretrained(part, local_files_only=True)
 
 
@@ -108,18 +106,3 @@ def _check_keys(part: Path, info: dict[str, Any], kinds: tuple[str, ...]) -> Non
                 f"{part} has {len(info[kind])} {kind.replace('_', ' ')}, such as {first}: fetch "
                 "the model anew"
             )
-
-
-@contextmanager
-def _silent(package: str) -> Iterator[None]:
-    """Keep the library's progress bars and remarks from the terminal."""
-    logging = models_package(package).utils.logging
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -42,3 +44,18 @@ def models_class(package: str, name: str) -> Any:
             f"this model needs {name} of {package}, which cannot be used here ({error}): "
             'pip install --upgrade "diffc[models]"'
         ) from error
+
+
+@contextmanager
+def silent(library: Any) -> Iterator[None]:
+    """Keep the progress bars and remarks of ``diffusers`` or ``transformers`` from the terminal."""
+    logging = library.utils.logging
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()

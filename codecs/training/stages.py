@@ -134,7 +134,7 @@ class Run:
             batch=settings.batch,
             learning_rate=settings.learning_rate,
             device=self.device,
-            start=start and restoring_weights(start),
+            start=None if start is None else restoring_weights(start),
         )
         return run(stage, self.folder / "relay", self._loop(settings))
 
