@@ -23,7 +23,7 @@ from diffc.noise import Purpose, random_normals
 DEFAULT_STEPS = 1
 # what of the missing detail's deviation is drawn in each band, the finest first: all of it would be
 # as strong as a photograph's, but twice the error; see docs/relay.md
-TEXTURE = (0.2, 0.25, 0.0)
+TEXTURE = (0.15, 0.2, 0.0)
 
 # pixels of rows that are made at a time: normals take six times the memory of the result
 _PIECE = 1 << 19
