@@ -19,7 +19,7 @@ from PIL import Image
 import diffc
 from diffc.bench.perceptual import PerceptualDistance
 from diffc.bench.pixel_measures import psnr
-from diffc.codecs.base_pictures import base_coder
+from diffc.codecs.av1_picture import FAST, Av1Coder
 from diffc.codecs.base_search import Trials, fit
 from diffc.codecs.relay_settings import SCALES
 
@@ -51,7 +51,7 @@ def main() -> None:
             limit = int(bpp * photo.width * photo.height / 8)
             cells = []
             for scale in SCALES:
-                trials = Trials(base_coder("av1"), photo, scale)
+                trials = Trials(Av1Coder(speed=FAST), photo, scale)
                 found = fit(trials, limit - _OVERHEAD)
                 if found is None:
                     cells.append(f"{scale:g}: -")

@@ -2,8 +2,8 @@
 
     python examples/count_encodes.py FOLDER
 
-For each rate: encodes of a photo, on average and at most; what they take, in encodes of the size of
-the photo, for time goes with pixels; and the part of the target that is left over.
+For each rate: encodes of the search and slow ones of what is kept, on average and at most, and the part of
+the target that is left over.
 """
 
 from __future__ import annotations
@@ -14,11 +14,28 @@ from pathlib import Path
 
 from PIL import Image
 
-from diffc.codecs.base_pictures import base_coder
+from diffc.codecs.av1_picture import FAST, Av1Coder
+from diffc.codecs.base_pictures import BaseCoder, base_coder
+from diffc.codecs.base_refinement import ROUGH, refined
 from diffc.codecs.base_search import Trials, fit
 
 # what the file has besides the base
 _OVERHEAD = 26
+
+
+class Counting:
+    """A coder that counts its encodes."""
+
+    def __init__(self, coder: BaseCoder) -> None:
+        self.name, self.identifier = coder.name, coder.identifier
+        self.qualities, self.longest_side = coder.qualities, coder.longest_side
+        self.decode = coder.decode
+        self.coder, self.count = coder, 0
+
+    def encode(self, picture: Image.Image, quality: int) -> bytes:
+        """Code a picture, and count that."""
+        self.count += 1
+        return self.coder.encode(picture, quality)
 
 
 def main() -> None:
@@ -36,20 +53,27 @@ def main() -> None:
     if not photos:
         parser.error(f"{options.folder} has no {options.pattern}: name another folder")
     counts: list[int] = []
+    coder = Counting(base_coder(options.base))
+    fast = Counting(Av1Coder(speed=FAST)) if options.base == "av1" else coder
     for bpp in options.bpp:
-        at_rate, work, unused = [], [], []
+        at_rate, slow, unused = [], [], []
         for photo in photos:
             target = int(bpp * photo.width * photo.height / 8)
-            trials = Trials(base_coder(options.base), photo)
-            found = fit(trials, target - _OVERHEAD)
-            at_rate.append(len(trials.made))
-            work.append(sum(scale**-2 for scale, _ in trials.made))
+            room = target - _OVERHEAD
+            before, slow_before = fast.count, coder.count
+            trials = Trials(fast, photo)
+            found = fit(trials, room) if coder is fast else fit(trials, room, ROUGH)
             if found is not None:
-                unused.append(1 - (trials.length(*found) + _OVERHEAD) / target)
-        counts += at_rate
+                kept = (
+                    trials.coded(*found) if coder is fast else refined(trials, coder, *found, room)
+                )
+                unused.append(1 - (len(kept) + _OVERHEAD) / target)
+            at_rate.append(fast.count - before)
+            slow.append(0 if coder is fast else coder.count - slow_before)
+        counts += map(sum, zip(at_rate, slow, strict=True))
         print(
-            f"{bpp:g} bpp: {statistics.mean(at_rate):.2f} encodes, at most {max(at_rate)}, as "
-            f"{statistics.mean(work):.2f} of the whole photo; {len(unused)} of {len(photos)} photos "
+            f"{bpp:g} bpp: {statistics.mean(at_rate):.2f} encodes and {statistics.mean(slow):.2f} slow "
+            f"ones, at most {max(at_rate)} and {max(slow)}; {len(unused)} of {len(photos)} photos "
             f"fit, {100 * statistics.mean(unused or [0]):.1f} % unused",
             flush=True,
         )
