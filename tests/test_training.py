@@ -181,8 +181,10 @@ def test_base_pictures_stand_beside_their_photos(folder: Path) -> None:
         base = pair.base(slice(0, 176), slice(0, 192))
         assert pair.photo.shape == base.shape == (3, 176, 192)
         part = pair.base(slice(16, 80), slice(100, 164))
-        # the place of a part is a quotient, which may round otherwise
-        assert int((part.int() - base[:, 16:80, 100:164].int()).abs().max()) <= 1
+        # the place of a part is a quotient, so rows and then columns may round otherwise
+        difference = (part.float() - base[:, 16:80, 100:164].float()).abs()
+        assert float(difference.max()) <= 2
+        assert float(difference.mean()) < 0.1
         error = (pair.photo.float() - base.float()).square().mean().sqrt() / 127.5
         assert pair.level == pytest.approx(float(error), rel=1e-5)
         assert pair.scale in (1.0, 1.5, 2.0, 3.0)
