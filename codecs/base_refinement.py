@@ -26,12 +26,14 @@ def refined(trials: Trials, coder: BaseCoder, scale: float, index: int, room: in
     trials : Trials
         What the search made by a fast coder of the same standard.
     coder : BaseCoder
-        The slow one.
+        The slow one.  If it is that of the search, what was found is kept.
     scale, index : float, int
         What `diffc.codecs.base_search.fit` chose.
     room : int
         Bytes.
     """
+    if coder is trials.coder:
+        return trials.coded(scale, index)
     slow: dict[int, bytes] = {}
     # what a slow encode takes of a fast one's bytes
     share, start = 1.0, index

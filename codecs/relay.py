@@ -32,7 +32,7 @@ from diffc.codecs import model_folder, restoring_model
 from diffc.codecs.av1_picture import FAST, Av1Coder
 from diffc.codecs.base_pictures import BaseCoder, base_coder
 from diffc.codecs.base_refinement import ROUGH, refined
-from diffc.codecs.base_search import Trials, at_quality, base_size, fit, smallest
+from diffc.codecs.base_search import UNUSED, Trials, at_quality, base_size, fit, smallest
 from diffc.codecs.picture_tensors import grey_or_color
 from diffc.codecs.relay_parameters import RelayParameters, error_level, packed_length
 from diffc.codecs.relay_rendering import render
@@ -79,18 +79,14 @@ class RelayCodec(Codec):
             coded = kept.coded(scale, index)
         else:
             room = rate.room(length, True)
-            found = fit(trials, room) if coder is fast else fit(trials, room, ROUGH)
+            found = fit(trials, room, UNUSED if coder is fast else ROUGH)
             if found is None:
                 _, least = smallest(trials)
                 most = trials.length(trials.scales[0], trials.last)
                 raise RateError(length + least, length + most)
             scale, index = found
             progress(1, 2)
-            coded = (
-                trials.coded(scale, index)
-                if coder is fast
-                else refined(trials, coder, scale, index, room)
-            )
+            coded = refined(trials, coder, scale, index, room)
         grey = picture.mode == "L"
         base = coder.decode(coded, base_size(picture.size, scale), grey=grey)
         parameters = RelayParameters(

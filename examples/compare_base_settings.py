@@ -64,6 +64,8 @@ SETTINGS: dict[str, tuple[int, dict[str, object]]] = {
     "ssim, chroma deltaq=1, trellis=1": (6, BOTH | {"disable_trellis_quant": 1}),
     "ssim, chroma deltaq=1, adaptive rounding": (6, BOTH | {"quant_b_adapt": 1}),
     "ssim, chroma deltaq=1, blocks from 8": (6, BOTH | {"min_partition_size": 8}),
+    "ssim, chroma deltaq=1, speed=2": (2, BOTH),
+    "ssim, chroma deltaq=1, speed=3": (3, BOTH),
     "ssim, chroma deltaq=1, speed=4": (4, BOTH),
     "ssim, chroma deltaq=1, speed=5": (5, BOTH),
     "ssim, chroma deltaq=1, speed=5, blocks from 8": (5, BOTH | {"min_partition_size": 8}),

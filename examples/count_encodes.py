@@ -17,7 +17,7 @@ from PIL import Image
 from diffc.codecs.av1_picture import FAST, Av1Coder
 from diffc.codecs.base_pictures import BaseCoder, base_coder
 from diffc.codecs.base_refinement import ROUGH, refined
-from diffc.codecs.base_search import Trials, fit
+from diffc.codecs.base_search import UNUSED, Trials, fit
 
 # what the file has besides the base
 _OVERHEAD = 26
@@ -62,11 +62,9 @@ def main() -> None:
             room = target - _OVERHEAD
             before, slow_before = fast.count, coder.count
             trials = Trials(fast, photo)
-            found = fit(trials, room) if coder is fast else fit(trials, room, ROUGH)
+            found = fit(trials, room, UNUSED if coder is fast else ROUGH)
             if found is not None:
-                kept = (
-                    trials.coded(*found) if coder is fast else refined(trials, coder, *found, room)
-                )
+                kept = refined(trials, coder, *found, room)
                 unused.append(1 - (len(kept) + _OVERHEAD) / target)
             at_rate.append(fast.count - before)
             slow.append(0 if coder is fast else coder.count - slow_before)

@@ -69,6 +69,14 @@ def test_it_is_not_chosen_far_below_the_fast_ones_quality() -> None:
     assert coded == [7]
 
 
+def test_what_the_search_found_is_kept_if_there_is_no_slower_coder() -> None:
+    coder = Lengths(1.0)
+    trials = Trials(coder, Image.new("RGB", (640, 640)))
+    found = trials.coded(1.0, 7)
+    assert refined(trials, coder, 1.0, 7, 10**6) == found
+    assert coder.coded == [7]
+
+
 def test_a_room_that_the_search_left_is_used() -> None:
     # the search stopped two qualities below what fits
     room = round(100 * 1.1**10)
