@@ -37,8 +37,7 @@ PILLOWS ?= 11.3.0 12.0.0 12.1.1 12.2.0 12.3.0 13.0.0
 test-pillows: $(CORE)/ready
 	for version in $(PILLOWS); do \
 	  $(CORE)/bin/python $(PIP) pillow==$$version && \
-	  $(CORE)/bin/python -m pytest --quiet tests/test_pillow_*.py tests/test_pixels.py \
-	    tests/test_metadata.py tests/test_damage.py tests/test_frozen.py || exit 1; \
+	  $(CORE)/bin/python -m pytest --quiet tests/pillow tests/pictures tests/core/test_frozen.py || exit 1; \
 	done
 
 FUZZ ?= 2000000

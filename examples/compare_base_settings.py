@@ -20,17 +20,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from diffc.bench.patch_distance import Array, paired_patch_distance, patch_features
-from diffc.bench.perceptual import PerceptualDistance
-from diffc.bench.pixel_measures import load_ms_ssim, psnr
+from diffc.bench.measures.patch_distance import Array, paired_patch_distance, patch_features
+from diffc.bench.measures.perceptual import PerceptualDistance
+from diffc.bench.measures.pixel_measures import load_ms_ssim, psnr
 from diffc.codec import Coded, DecodeOptions
-from diffc.codecs import model_folder
-from diffc.codecs.av1_picture import Av1Coder
-from diffc.codecs.base_search import Trials, base_size, fit
-from diffc.codecs.relay import RelayCodec
-from diffc.codecs.relay_parameters import RelayParameters, error_level
-from diffc.codecs.restoring_model import KIND
-from diffc.pixels import to_pillow
+from diffc.codecs.relay.bitstream import RelayParameters, error_level
+from diffc.codecs.relay.codec import RelayCodec
+from diffc.codecs.relay.model import KIND
+from diffc.codecs.relay.rate_search import Trials, base_size, fit
+from diffc.codecs.shared import models
+from diffc.codecs.shared.base_pictures.av1_picture import Av1Coder
+from diffc.pictures.pixels import to_pillow
 
 # what the file has besides the base
 _OVERHEAD = 26
@@ -117,7 +117,7 @@ class Measurements:
         self.distance = PerceptualDistance(weights, "cpu")
         self.similarity = load_ms_ssim("cpu")
         self.base = base
-        self.fingerprint = model_folder.fingerprint(model_folder.folder_of(None, KIND))
+        self.fingerprint = models.fingerprint(models.folder_of(None, KIND))
 
     def of(self, photo: Image.Image, picture: Image.Image) -> list[float]:
         """Return the row of a picture."""

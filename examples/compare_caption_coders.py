@@ -18,8 +18,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from diffc import caption_words
-from diffc.container import Envelope
+from diffc.container import Envelope, caption_words
 
 CHARACTERS = 60
 # the number of chunks, the type byte and the length

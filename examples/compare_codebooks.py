@@ -19,11 +19,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from diffc.codecs import model_folder, patch_model
-from diffc.codecs.ddcm_encoder import EncoderWalk, grid_of, walk_to_size
-from diffc.codecs.hadamard import Atoms, BlockLayout, HadamardCodebook
-from diffc.codecs.roi import position_weights
-from diffc.noise import Purpose, random_normals
+from diffc.codecs.ddcm.codebook import Atoms, BlockLayout, HadamardCodebook
+from diffc.codecs.ddcm.encoder import EncoderWalk, grid_of, walk_to_size
+from diffc.codecs.shared import models
+from diffc.codecs.shared.latents import patch_model
+from diffc.codecs.shared.region_of_interest import position_weights
+from diffc.noise.streams import Purpose, random_normals
 
 TILE = 256
 
@@ -99,7 +100,7 @@ def main() -> None:
     options = parser.parse_args()
     paths = sorted(p for p in options.folder.iterdir() if p.suffix in (".png", ".jpg"))
     torch.set_num_threads(1)  # processor time is compared, not patience
-    folder = model_folder.folder_of(options.model, "patch")
+    folder = models.folder_of(options.model, "patch")
     model = patch_model.load(folder, "cpu")
     print("| codebook | bpp | PSNR | seconds |\n|---|---|---|---|")
     rows: dict[tuple[str, float], list[tuple[float, float]]] = {}

@@ -23,16 +23,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from diffc.codecs import model_folder, patch_model
-from diffc.codecs.latent_denoiser import LatentDenoiser
-from diffc.codecs.synthesis import Synthesis, SynthesisConfig
-from diffc.codecs.token_control import ControlConfig
-from diffc.codecs.token_network import TokenConfig, TokenNetwork, Tokens, Vectors
+from diffc.codecs.perco.control import ControlConfig
+from diffc.codecs.perco.tokeniser import TokenConfig, TokenNetwork, Tokens, Vectors
+from diffc.codecs.perco.training import TokenLosses, TokenModules, TokenStage
+from diffc.codecs.perco.training_prefixes import random_prefixes
+from diffc.codecs.shared import models
+from diffc.codecs.shared.latents import patch_model
+from diffc.codecs.shared.latents.denoiser import LatentDenoiser
+from diffc.codecs.shared.latents.synthesis import Synthesis, SynthesisConfig
 from diffc.codecs.training.codebooks import CodebookAverage
 from diffc.codecs.training.loop import LoopSettings, learning_rate_scale
 from diffc.codecs.training.shards import Crops, pack, photos
-from diffc.codecs.training.token_prefixes import random_prefixes
-from diffc.codecs.training.token_stage import TokenLosses, TokenModules, TokenStage
 
 QUANTISERS = ("vq", "fsq", "fsq-residual")
 MULTIPLE = 64
@@ -199,7 +200,7 @@ def _only_of_picture(vectors: Vectors) -> Vectors:
 
 def stage_of(quantiser: str, pictures: list[Tensor], options: argparse.Namespace) -> MeanStage:
     """Return the stage with a quantiser, the same at the start wherever that is possible."""
-    model = patch_model.load(model_folder.folder_of(None, patch_model.KIND), "cpu")
+    model = patch_model.load(models.folder_of(None, patch_model.KIND), "cpu")
     assert isinstance(model.network, LatentDenoiser)
     finite = quantiser != "vq"
     sizes = TokenConfig()

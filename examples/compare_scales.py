@@ -4,7 +4,7 @@
 
 For each photo and rate the base is made at every scale with the largest quality that fits; printed
 is, over photos, which scale was best by the perceptual distance, and by PSNR, against the base's
-quality at that scale.  `diffc.codecs.base_search.LEAST_QUALITY` comes from it.
+quality at that scale.  `diffc.codecs.relay.rate_search.LEAST_QUALITY` comes from it.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import torch
 from PIL import Image
 
 import diffc
-from diffc.bench.perceptual import PerceptualDistance
-from diffc.bench.pixel_measures import psnr
-from diffc.codecs.av1_picture import FAST, Av1Coder
-from diffc.codecs.base_search import Trials, fit
-from diffc.codecs.relay_settings import SCALES
+from diffc.bench.measures.perceptual import PerceptualDistance
+from diffc.bench.measures.pixel_measures import psnr
+from diffc.codecs.relay.rate_search import Trials, fit
+from diffc.codecs.relay.settings import SCALES
+from diffc.codecs.shared.base_pictures.av1_picture import FAST, Av1Coder
 
 # what the file has besides the base
 _OVERHEAD = 26

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from diffc.codecs.av1_picture import FAST, Av1Coder
-from diffc.codecs.base_pictures import BaseCoder, base_coder
-from diffc.codecs.base_refinement import ROUGH, refined
-from diffc.codecs.base_search import UNUSED, Trials, fit
+from diffc.codecs.relay.rate_search import UNUSED, Trials, fit
+from diffc.codecs.relay.refinement import ROUGH, refined
+from diffc.codecs.shared.base_pictures.av1_picture import FAST, Av1Coder
+from diffc.codecs.shared.base_pictures.coders import BaseCoder, base_coder
 
 # what the file has besides the base
 _OVERHEAD = 26

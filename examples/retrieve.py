@@ -19,7 +19,7 @@ from PIL import Image
 from tqdm import tqdm
 
 import diffc
-from diffc.bench.perceptual import PerceptualDistance
+from diffc.bench.measures.perceptual import PerceptualDistance
 
 
 def described(picture: Image.Image, network: PerceptualDistance, cells: int) -> NDArray[np.float64]:

@@ -22,10 +22,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from diffc.codecs.cod_config import CodConfig
-from diffc.codecs.cod_folder import empty_network, read_config, read_network, write_folder
-from diffc.codecs.cod_model import CodDecoder, CodEncoder
-from diffc.codecs.picture_tensors import padded
+from diffc.codecs.cod.config import CodConfig
+from diffc.codecs.cod.folder import empty_network, read_config, read_network, write_folder
+from diffc.codecs.cod.model import CodDecoder, CodEncoder
+from diffc.codecs.shared.pictures import padded
 
 FORMS = ("published", "folded", "bfloat16")
 

@@ -25,8 +25,8 @@ import torch
 from PIL import Image
 
 import diffc
-from diffc.codecs import diffusers_model
-from diffc.codecs.prompt_embedding import EMPTY_PROMPT, TOKENS
+from diffc.codecs.shared.stable_diffusion import pipeline
+from diffc.codecs.shared.stable_diffusion.prompt_embedding import EMPTY_PROMPT, TOKENS
 from diffc.models.identity import fingerprint
 
 UNET: dict[str, Any] = {
@@ -155,7 +155,7 @@ def main() -> None:
 def measure(folder: Path, options: argparse.Namespace) -> None:
     """Print what reading the directory and coding with it take."""
     started = now(options.device)
-    model = diffusers_model.load(folder, options.device)
+    model = pipeline.load(folder, options.device)
     print(f"read in {now(options.device) - started:.1f} s: {memory(options.device)} at most")
     pixels = torch.rand(1, 3, options.side, options.side, device=options.device)
     analysed = seconds(lambda: model.analyse(pixels), options.device, 1)

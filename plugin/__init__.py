@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from diffc.batch import decode_batch as decode_batch
     from diffc.batch import encode_batch as encode_batch
     from diffc.codec import Codec as Codec
-    from diffc.context import decoding as decoding
+    from diffc.decode_options import decoding as decoding
     from diffc.registry import codecs_available as codecs_available
     from diffc.registry import register_codec as register_codec
 
@@ -33,7 +33,7 @@ _LAZY = {
     "codecs_available": "diffc.registry",
     "decode": "diffc.api",
     "decode_batch": "diffc.batch",
-    "decoding": "diffc.context",
+    "decoding": "diffc.decode_options",
     "encode": "diffc.api",
     "encode_batch": "diffc.batch",
     "info": "diffc.api",

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
 
 from PIL import Image
 
-from diffc.body import read_body
-from diffc.context import with_changes
-from diffc.header import Header
-from diffc.header_reader import read_header
+from diffc.container.body import read_body
+from diffc.container.header import Header
+from diffc.container.reader import read_header
+from diffc.decode_options import with_changes
 from diffc.threads import usable_threads
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def kept(image: Any, options: dict[str, Any], *, strict: bool) -> bytes:
 
 def as_pillow(image: Any) -> Image.Image:
     """Return a Pillow image of an image, array or tensor; see `encode`."""
-    from diffc import pixels
+    from diffc.pictures import pixels
 
     if isinstance(image, Image.Image):
         return image

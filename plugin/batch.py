@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from PIL import Image
 
 from diffc.api import Source, as_kind, check_kind, encode, info_of, opened
-from diffc.body import Body, read_body
 from diffc.codec import DecodeOptions, no_progress
-from diffc.context import with_changes
-from diffc.header import Header
-from diffc.header_reader import read_header
+from diffc.container.body import Body, read_body
+from diffc.container.header import Header
+from diffc.container.reader import read_header
+from diffc.decode_options import with_changes
 from diffc.progress import part_of
 
 if TYPE_CHECKING:

@@ -8,15 +8,15 @@ from typing import Any
 
 from PIL import Image
 
-from diffc.alpha import encode_alpha
-from diffc.caption import caption_metadata, captioned
+from diffc.captions import caption_metadata, captioned
 from diffc.codec import Codec, Encoded, Rate, Settings, no_progress
-from diffc.context import check_allow_download, decoding
-from diffc.envelope import Envelope
+from diffc.container.writer import Envelope
+from diffc.decode_options import check_allow_download, decoding
 from diffc.errors import CodecNotAvailableError, RateError
-from diffc.metadata import take_metadata
 from diffc.options import take_settings
-from diffc.pixels import Picture, from_pillow, to_tensor
+from diffc.pictures.alpha import encode_alpha
+from diffc.pictures.metadata import take_metadata
+from diffc.pictures.pixels import Picture, from_pillow, to_tensor
 from diffc.rate import Target, take_target
 from diffc.registry import DEFAULT_CODEC, check_name, load_codec
 from diffc.threads import usable_threads

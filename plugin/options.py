@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
-from diffc.caption import check_caption
+from diffc.captions import check_caption
 from diffc.codec import Codec, Settings
 from diffc.registry import options_of_other_codecs
 

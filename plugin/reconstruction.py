@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from diffc.alpha import decode_alpha
-from diffc.body import Body
 from diffc.codec import Codec, Coded, DecodeOptions
+from diffc.container.body import Body
+from diffc.container.header import Header
 from diffc.errors import OptionError
-from diffc.header import Header
+from diffc.pictures.alpha import decode_alpha
 from diffc.registry import load_codec
 from diffc.threads import usable_threads
 
@@ -112,7 +112,7 @@ def _coded(header: Header, body: Body, codec: type[Codec]) -> Coded:
 
 
 def _picture(tensor: Tensor, header: Header, body: Body) -> Image.Image:
-    from diffc.pixels import to_pillow
+    from diffc.pictures.pixels import to_pillow
 
     width, height = header.size
     if tuple(tensor.shape) != (3, height, width):

@@ -63,13 +63,13 @@ class _Entry:
 # what the classes say of themselves, repeated so that listing them imports none
 _BUILT_IN = {
     "cod": _Entry(
-        "diffc.codecs.cod:CodCodec",
+        "diffc.codecs.cod.codec:CodCodec",
         "built in",
         description="CoD-Lite: image tokens and a one-step diffusion network",
         needs="torch",
     ),
     "ddcm": _Entry(
-        "diffc.codecs.ddcm:DdcmCodec",
+        "diffc.codecs.ddcm.codec:DdcmCodec",
         "built in",
         description="denoising diffusion codebook models, Turbo form",
         models=("tiny",),
@@ -78,7 +78,7 @@ _BUILT_IN = {
         options=("steps", "atoms", "seed", "roi", "target_psnr", "prompt"),
     ),
     "perco": _Entry(
-        "diffc.codecs.perco:PercoCodec",
+        "diffc.codecs.perco.codec:PercoCodec",
         "built in",
         description="vector-quantised image tokens, and a picture sampled from them",
         models=("tiny",),
@@ -87,7 +87,7 @@ _BUILT_IN = {
         options=("caption", "seed"),
     ),
     "relay": _Entry(
-        "diffc.codecs.relay:RelayCodec",
+        "diffc.codecs.relay.codec:RelayCodec",
         "built in",
         description="relay residual diffusion from an AV1 picture",
         models=("tiny",),

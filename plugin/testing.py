@@ -16,15 +16,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from diffc.codec import Codec, DecodeOptions, Settings
-from diffc.conformance import SIZES, Subject
-from diffc.conformance_damage import check_damage, check_prefixes
-from diffc.conformance_declaration import (
+from diffc.conformance.damage import check_damage, check_prefixes
+from diffc.conformance.declaration import (
     check_capabilities,
     check_declaration,
     check_registration,
     check_settings,
 )
-from diffc.conformance_pictures import (
+from diffc.conformance.pictures import (
     check_caption,
     check_deterministic,
     check_fresh_instance,
@@ -33,7 +32,8 @@ from diffc.conformance_pictures import (
     check_region_of_interest,
     check_round_trip,
 )
-from diffc.conformance_rates import check_byte_targets, check_quality, check_unreachable
+from diffc.conformance.rates import check_byte_targets, check_quality, check_unreachable
+from diffc.conformance.subject import SIZES, Subject
 
 __all__ = [
     "Check",

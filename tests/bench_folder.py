@@ -8,10 +8,10 @@ from pathlib import Path
 from conftest import draw_photo
 from PIL import Image, ImageDraw, ImageFilter
 
-from diffc.bench.pictures import sha256_of, write_png
-from diffc.bench.places import SPEED, SUMMARY, Places
-from diffc.bench.rows import Row, RowStore
-from diffc.bench.run_file import RunFile, open_run
+from diffc.bench.run.pictures import sha256_of, write_png
+from diffc.bench.run.places import SPEED, SUMMARY, Places
+from diffc.bench.run.rows import Row, RowStore
+from diffc.bench.run.run_file import RunFile, open_run
 
 CODECS = ("ddcm:steps=2", "avif", "avif-ds", "webp")
 TARGETS = (0.5, 1.0)
@@ -97,7 +97,7 @@ def _row(facts: tuple[str, int, int, str, float], path: Path, codec: int, codecs
 
 
 def _write_summary(folder: Path, codecs: tuple[str, ...], targets: tuple[float, ...]) -> None:
-    """Write what else a folder may hold, in the words of `diffc.bench.summary` and ``speed``."""
+    """Write what else a folder may hold, in words of `diffc.bench.report.summary` and ``speed``."""
     anchor = codecs[-1]
     rates = {codec: {"psnr": -12.5, "ms_ssim": 7.0, "gmsd": None} for codec in codecs[:-1]}
     summary = {

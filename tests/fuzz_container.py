@@ -12,8 +12,7 @@ import traceback
 import zlib
 from collections.abc import Iterator
 
-from diffc import caption_words
-from diffc.container import diagnose, open_body, parse_header
+from diffc.container import caption_words, diagnose, open_body, parse_header
 from diffc.errors import FileError
 
 MAGIC = b"\xd1\xfc\r\n"

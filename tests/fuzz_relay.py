@@ -30,7 +30,7 @@ from photograph import drawn
 
 import diffc
 from diffc.codec import Coded, DecodeOptions
-from diffc.codecs.relay import RelayCodec
+from diffc.codecs.relay.codec import RelayCodec
 from diffc.container import open_body, parse_header
 
 SIZES = [(48, 32), (17, 31), (1, 1), (96, 64), (64, 5)]

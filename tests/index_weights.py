@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from diffc.codecs.index_contexts import STAGES, slots
+from diffc.codecs.perco.index_contexts import STAGES, slots
 
 VOCABULARIES = (12, 7, 5, 6, 8)
 CODE, HIDDEN, VECTOR = 2, 5, 4

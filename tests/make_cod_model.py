@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffc.codecs.cod_config import CodConfig
-from diffc.codecs.cod_folder import empty_network, write_folder
+from diffc.codecs.cod.config import CodConfig
+from diffc.codecs.cod.folder import empty_network, write_folder
 
 TINY = CodConfig(
     stride=16,

@@ -1,4 +1,4 @@
-"""Write plugin/normal_table.bin: python tests/make_normal_table.py
+"""Write plugin/noise/normal_table.bin: python tests/make_normal_table.py
 
 Entry i of the half table is the quantile of the standard normal at 1/2 + (i + 1/2)/65536, times
 one factor that gives the whole (symmetric) table variance 1, in units of 2**-12, to the nearest
@@ -33,5 +33,5 @@ def packed(table: list[int]) -> bytes:
 
 
 if __name__ == "__main__":
-    target = Path(__file__).resolve().parent.parent / "plugin" / "normal_table.bin"
+    target = Path(__file__).resolve().parent.parent / "plugin" / "noise" / "normal_table.bin"
     target.write_bytes(packed(half_table()))

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from conftest import draw_photo
 
-from diffc.codecs.latent_denoiser import DenoiserConfig, LatentDenoiser
-from diffc.codecs.patch_transform import PATCH
-from diffc.codecs.restoring_network import RestoringConfig, RestoringNetwork
-from diffc.codecs.synthesis import Synthesis, SynthesisConfig
-from diffc.codecs.token_control import ControlConfig, TokenControl
-from diffc.codecs.token_network import TokenConfig, TokenNetwork
+from diffc.codecs.perco.control import ControlConfig, TokenControl
+from diffc.codecs.perco.tokeniser import TokenConfig, TokenNetwork
+from diffc.codecs.perco.training_index import write_index_model
+from diffc.codecs.perco.training_index_network import IndexConfig, IndexNetwork
+from diffc.codecs.relay.network import RestoringConfig, RestoringNetwork
+from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
+from diffc.codecs.shared.latents.patch_transform import PATCH
+from diffc.codecs.shared.latents.synthesis import Synthesis, SynthesisConfig
 from diffc.codecs.training.export import write_model, write_restoring_model, write_token_model
-from diffc.codecs.training.index_network import IndexConfig, IndexNetwork
-from diffc.codecs.training.index_stage import write_index_model
 
 CHANNELS = 48
 

@@ -7,7 +7,7 @@ from typing import Any
 
 MIB = 1_048_576
 # a part of the specification
-CAPTION_WORDS = Path(__file__).parent.parent / "plugin" / "caption_words.txt"
+CAPTION_WORDS = Path(__file__).parent.parent / "plugin" / "container" / "caption_words.txt"
 NAMES = {1: "exif", 2: "icc", 3: "xmp", 4: "caption", 5: "preview", 6: "alpha"}
 
 

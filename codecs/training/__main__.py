@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+from diffc.codecs.perco.training_index import write_index_model
 from diffc.codecs.training.export import write_model, write_restoring_model, write_token_model
-from diffc.codecs.training.index_stage import write_index_model
 from diffc.codecs.training.presets import read_preset
 from diffc.codecs.training.shards import pack
 from diffc.codecs.training.stages import Run

@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from diffc.codecs.blocks import placed
-from diffc.codecs.latent_denoiser import DenoiserConfig, LatentDenoiser
-from diffc.codecs.patch_transform import PatchTransform
+from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
+from diffc.codecs.shared.latents.patch_transform import PatchTransform
+from diffc.codecs.shared.networks.blocks import placed
 from diffc.codecs.training.learner import Learner
 from diffc.codecs.training.shards import Crops
 

@@ -10,13 +10,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from diffc.codecs.byte_weights import to_bytes
-from diffc.codecs.latent_denoiser import LatentDenoiser
-from diffc.codecs.model_folder import fingerprint
-from diffc.codecs.restoring_network import RestoringNetwork
-from diffc.codecs.synthesis import Synthesis
-from diffc.codecs.token_control import TokenControl
-from diffc.codecs.token_network import TokenNetwork
+from diffc.codecs.perco.control import TokenControl
+from diffc.codecs.perco.tokeniser import TokenNetwork
+from diffc.codecs.relay.network import RestoringNetwork
+from diffc.codecs.shared.latents.denoiser import LatentDenoiser
+from diffc.codecs.shared.latents.synthesis import Synthesis
+from diffc.codecs.shared.models import fingerprint
+from diffc.codecs.shared.networks.byte_weights import to_bytes
 
 # the orthonormal basis keeps its precision: it decides how exactly a picture is represented
 _FULL_PRECISION = {"transform.basis", "channel_std"}
@@ -25,7 +25,7 @@ SIGMAS = {"smallest": 0.05, "largest": 60.0, "count": 1000, "warp": 0.7}
 
 
 def write_model(folder: Path, denoiser: LatentDenoiser, synthesis: Synthesis) -> None:
-    """Write the weights and the configuration that `diffc.codecs.patch_model` reads."""
+    """Write weights and the configuration that `diffc.codecs.shared.latents.patch_model` reads."""
     folder.mkdir(parents=True, exist_ok=True)
     save_half(denoiser, folder / "denoiser.safetensors")
     save_half(synthesis, folder / "synthesis.safetensors")
@@ -39,7 +39,7 @@ def write_model(folder: Path, denoiser: LatentDenoiser, synthesis: Synthesis) ->
 
 
 def write_restoring_model(folder: Path, network: RestoringNetwork) -> None:
-    """Write the weights and the configuration that `diffc.codecs.restoring_model` reads."""
+    """Write weights and the configuration that `diffc.codecs.relay.model` reads."""
     folder.mkdir(parents=True, exist_ok=True)
     state = {name: value.cpu() for name, value in network.state_dict().items()}
     save_file(to_bytes(state), folder / "restoring.safetensors")
@@ -50,7 +50,7 @@ def write_restoring_model(folder: Path, network: RestoringNetwork) -> None:
 def write_token_model(
     folder: Path, tokens: TokenNetwork, control: TokenControl, shared: Path
 ) -> None:
-    """Write what `diffc.codecs.token_model` reads, but for the index model.
+    """Write what `diffc.codecs.perco.model` reads, but for the index model.
 
     Parameters
     ----------

@@ -8,15 +8,15 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from diffc.codecs.latent_denoiser import DenoiserConfig
-from diffc.codecs.restoring_network import RestoringConfig
-from diffc.codecs.synthesis import SynthesisConfig
-from diffc.codecs.token_control import ControlConfig
-from diffc.codecs.token_network import TokenConfig
-from diffc.codecs.training.distil_stage import DistilLosses
-from diffc.codecs.training.relay_stage import RelayLosses
+from diffc.codecs.perco.control import ControlConfig
+from diffc.codecs.perco.tokeniser import TokenConfig
+from diffc.codecs.perco.training import TokenLosses
+from diffc.codecs.perco.training_distil import DistilLosses
+from diffc.codecs.relay.network import RestoringConfig
+from diffc.codecs.relay.training import RelayLosses
+from diffc.codecs.shared.latents.denoiser import DenoiserConfig
+from diffc.codecs.shared.latents.synthesis import SynthesisConfig
 from diffc.codecs.training.synthesis_stage import SynthesisLosses
-from diffc.codecs.training.token_stage import TokenLosses
 
 
 @dataclass(frozen=True)

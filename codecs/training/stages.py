@@ -12,26 +12,26 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from diffc.codecs.latent_denoiser import LatentDenoiser
-from diffc.codecs.patch_transform import PATCH, PatchTransform, principal_components
-from diffc.codecs.restoring_model import restoring_weights
-from diffc.codecs.restoring_network import RestoringNetwork
-from diffc.codecs.synthesis import Synthesis
-from diffc.codecs.token_control import TokenControl
-from diffc.codecs.token_network import TokenNetwork
-from diffc.codecs.training.bases import BASES, Pair, PairCrops, encode_bases, pairs
+from diffc.codecs.perco.control import TokenControl
+from diffc.codecs.perco.tokeniser import TokenNetwork
+from diffc.codecs.perco.training import TokenStage
+from diffc.codecs.perco.training_distil import DistilStage
+from diffc.codecs.perco.training_index import IndexStage
+from diffc.codecs.perco.training_index_network import IndexConfig, IndexNetwork
+from diffc.codecs.relay.model import restoring_weights
+from diffc.codecs.relay.network import RestoringNetwork
+from diffc.codecs.relay.training import RelayStage
+from diffc.codecs.relay.training_bases import BASES, Pair, PairCrops, encode_bases, pairs
+from diffc.codecs.relay.training_texture import TextureStage
+from diffc.codecs.shared.latents.denoiser import LatentDenoiser
+from diffc.codecs.shared.latents.patch_transform import PATCH, PatchTransform, principal_components
+from diffc.codecs.shared.latents.synthesis import Synthesis
 from diffc.codecs.training.denoiser_stage import DenoiserStage
-from diffc.codecs.training.distil_stage import DistilStage
-from diffc.codecs.training.index_network import IndexConfig, IndexNetwork
-from diffc.codecs.training.index_stage import IndexStage
 from diffc.codecs.training.learner import averaged_weights
 from diffc.codecs.training.loop import CHECKPOINT, LoopSettings, run
 from diffc.codecs.training.presets import Preset, StageSettings
-from diffc.codecs.training.relay_stage import RelayStage
 from diffc.codecs.training.shards import Crops, photos
 from diffc.codecs.training.synthesis_stage import SynthesisStage
-from diffc.codecs.training.texture_stage import TextureStage
-from diffc.codecs.training.token_stage import TokenStage
 
 
 @dataclass

@@ -9,10 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from diffc.codecs.blocks import placed
-from diffc.codecs.latent_denoiser import LatentDenoiser
-from diffc.codecs.patch_transform import PatchTransform
-from diffc.codecs.synthesis import Synthesis, SynthesisConfig
+from diffc.codecs.shared.latents.denoiser import LatentDenoiser
+from diffc.codecs.shared.latents.patch_transform import PatchTransform
+from diffc.codecs.shared.latents.synthesis import Synthesis, SynthesisConfig
+from diffc.codecs.shared.networks.blocks import placed
 from diffc.codecs.training.discriminator import (
     PatchDiscriminator,
     discriminator_loss,

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from PIL import Image
 
-from diffc.bench.contact_sheet import Entry, write_sheet
-from diffc.bench.contenders import contender
-from diffc.bench.measures import MEASURES
-from diffc.bench.pictures import read_rgb
-from diffc.bench.places import RUN
-from diffc.bench.report import PAGE, write_report
-from diffc.bench.rows import Row, RowStore
-from diffc.bench.run_file import read_run
-from diffc.bench.runner import Complain, Progress, prepare, run
-from diffc.cli_items import reason_of
+from diffc.bench.contenders.lookup import contender
+from diffc.bench.measures.available import MEASURES
+from diffc.bench.report.contact_sheet import Entry, write_sheet
+from diffc.bench.report.page import PAGE, write_report
+from diffc.bench.run.pictures import read_rgb
+from diffc.bench.run.places import RUN
+from diffc.bench.run.rows import Row, RowStore
+from diffc.bench.run.run_file import read_run
+from diffc.bench.run.runner import Complain, Progress, prepare, run
+from diffc.cli.items import reason_of
 
 DEFAULT_BPP = 0.05
 SHEET = "sheet.png"
@@ -108,17 +108,17 @@ def compare(
     out : Path
         Folder for everything; it may be that of an earlier comparison, but no other with files.
     codecs : sequence of str
-        Specs, see `diffc.bench.contenders.contender`.
+        Specs, see `diffc.bench.contenders.lookup.contender`.
     bpp : float, optional
         Most bits per pixel of each file; 0.05 if ``target_size`` is not given, either.
     target_size : int, optional
         Most bytes of each file.
     perceptual_weights, device
-        See `diffc.bench.runner.prepare`.
+        See `diffc.bench.run.runner.prepare`.
     anew : bool
         Remove what an earlier comparison has made.
     progress, complain : callable
-        See `diffc.bench.runner.run`.
+        See `diffc.bench.run.runner.run`.
 
     Raises
     ------

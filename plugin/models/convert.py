@@ -17,7 +17,7 @@ from diffc.models.identity import kind_of
 from diffc.models.staging import check_room, staging
 
 # kind of a model -> what makes its folder: (weights, the network's arguments, folder)
-CONVERTERS = {"cod": "diffc.codecs.cod_convert:write_model"}
+CONVERTERS = {"cod": "diffc.codecs.cod.convert:write_model"}
 _LARGEST_CONFIG = 1 << 20
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from diffc.context import decode_options
+from diffc.decode_options import decode_options
 from diffc.errors import ModelNotAvailableError, OptionError
 from diffc.models import store, table
 from diffc.models.identity import kind_of

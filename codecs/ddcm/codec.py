@@ -1,0 +1,257 @@
+"""The ``ddcm`` codec: denoising diffusion codebook models, in their Turbo form.
+
+Ancestral sampling whose noise is chosen from a reproducible codebook, so that the walk goes
+towards the picture (arXiv 2502.01189; M signed atoms a step: arXiv 2511.06424).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from diffc.codec import (
+    Capabilities,
+    Codec,
+    Coded,
+    DecodeOptions,
+    Encoded,
+    Progress,
+    Rate,
+    Settings,
+    no_progress,
+)
+from diffc.codecs.ddcm.atoms import AtomModel, decode_atoms
+from diffc.codecs.ddcm.bitstream import DdcmParameters, packed_length, unpack
+from diffc.codecs.ddcm.codebook import BlockLayout, HadamardCodebook
+from diffc.codecs.ddcm.encoder import (
+    EncoderWalk,
+    grid_of,
+    walk_to_psnr,
+    walk_to_size,
+    walk_to_time,
+)
+from diffc.codecs.ddcm.settings import DdcmSettings
+from diffc.codecs.shared import models as model_folder
+from diffc.codecs.shared.diffusion.latent_noise import initial_noise
+from diffc.codecs.shared.diffusion.walk import advance, ancestral, deterministic, times
+from diffc.codecs.shared.latents import models as latent_models
+from diffc.codecs.shared.latents import patch_model
+from diffc.codecs.shared.latents.models import KINDS, LatentModel
+from diffc.codecs.shared.pictures import padded
+from diffc.codecs.shared.region_of_interest import position_weights
+from diffc.codecs.shared.size_limit import too_large
+from diffc.devices import device_of
+from diffc.entropy.range_coder import RangeDecoder
+from diffc.errors import ModelNotAvailableError, OptionError, RateError
+
+# the noise levels where quality 0 and 100 end; between them it is even in the logarithm
+_SIGMA_WORST, _SIGMA_BEST = 6.0, 0.06
+
+
+class DdcmCodec(Codec):
+    """Diffusion codebook coding with the embedded model, or one of diffusers."""
+
+    name: ClassVar[str] = "ddcm"
+    bitstream_version: ClassVar[int] = 1
+    description: ClassVar[str] = "denoising diffusion codebook models, Turbo form"
+    models: ClassVar[tuple[str, ...]] = tuple(model_folder.EMBEDDED[patch_model.KIND])
+    weights_licence: ClassVar[str | None] = "MIT"
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        continuous_rate=True, progressive=True, region_of_interest=True
+    )
+    settings_type: ClassVar[type[Settings]] = DdcmSettings
+
+    @torch.inference_mode()
+    def encode(
+        self,
+        image: Tensor,
+        settings: DdcmSettings,
+        rate: Rate,
+        progress: Progress = no_progress,
+    ) -> Encoded:
+        """Walk towards the picture until the rate is used up."""
+        device = device_of(settings.device)
+        if settings.target_psnr is not None and rate.asked and rate.room is None:
+            raise ValueError("target_psnr and quality both say where to stop: drop one of them")
+        model = _model_of(settings, device)
+        if complaint := too_large("the picture", image.shape[2], image.shape[1], model.multiple):
+            raise ValueError(complaint)
+        pixels = padded(image[None], model.multiple).to(device)
+        target = model.analyse(pixels)
+        patch = model.multiple // model.positions
+        weights = position_weights(settings.roi, image.shape[1:], target.shape[2:], patch)
+        grid = grid_of(model.denoiser, settings.steps)
+        channels, rows, columns = target.shape[1:]
+        layout = BlockLayout(channels, rows, columns)
+        walk = EncoderWalk(
+            model.denoiser,
+            target,
+            weights.to(device),
+            grid,
+            codebook=HadamardCodebook(layout, settings.seed, device),
+            atoms=settings.atoms,
+        )
+        self._go(walk, model, image, settings, rate, progress)
+        trail = walk.trail
+        parameters = DdcmParameters(
+            settings.steps, trail.steps, trail.time, settings.seed, settings.prompt or ""
+        )
+        return Encoded(trail.encoder.finish(), parameters.pack(), model.fingerprint)
+
+    def _go(
+        self,
+        walk: EncoderWalk,
+        model: LatentModel,
+        image: Tensor,
+        settings: DdcmSettings,
+        rate: Rate,
+        progress: Progress,
+    ) -> None:
+        room = None
+        length = packed_length(settings.seed, settings.prompt or "")
+        if rate.room is not None:
+            room = rate.room(length, True)
+            if room < 0:
+                walk_to_time(walk, 0, progress)
+                raise RateError(length, length + walk.trail.encoder.length())
+        if settings.target_psnr is not None:
+            _walk_to_psnr(walk, model, image, settings, room, progress)
+        elif room is None:
+            walk_to_time(walk, quality_time(rate.quality, model.sigmas), progress)
+        elif walk_to_size(walk, room, progress) and walk.trail.encoder.length() < 0.95 * room:
+            raise RateError(length, length + walk.trail.encoder.length())
+
+    @torch.inference_mode()
+    def decode(self, coded: Coded, options: DecodeOptions) -> Tensor:
+        """Repeat the coded walk, then denoise without bits."""
+        found = unpack(coded.parameters)
+        steps, coded_steps, time = found.steps, found.coded_steps, found.time
+        device = device_of(options.device)
+        prompted = bool(found.prompt)
+        folder = model_folder.folder_with(coded.fingerprint, options, *KINDS, prompted=prompted)
+        if prompted and not latent_models.takes_prompts(folder):
+            raise OSError(f"{folder.name} takes no prompt, and the file has one: it is damaged")
+        model = latent_models.load(folder, device, found.prompt)
+        width, height = coded.size
+        if complaint := too_large("the file's picture", width, height, model.multiple):
+            raise OSError(complaint)
+        grid = grid_of(model.denoiser, steps)
+        if coded_steps and not grid[coded_steps] <= time < grid[coded_steps - 1]:
+            raise OSError(
+                f"a walk of {steps} steps ends step {coded_steps} between times "
+                f"{grid[coded_steps - 1]} and {grid[coded_steps]}, not at {time}: the file is damaged"
+            )
+        rows, columns = (-(-side // model.multiple) * model.positions for side in (height, width))
+        shape = (model.channels, rows, columns)
+        layout = BlockLayout(*shape)
+        codebook = HadamardCodebook(layout, found.seed, device)
+        atom_model, decoder = AtomModel(layout.grid, layout.length), RangeDecoder(coded.payload)
+        x = initial_noise(found.seed, shape, device)
+        bars = model.denoiser.alpha_bars
+        now = grid[0]
+        tail = options.steps or model.tail(steps - coded_steps)
+        total = coded_steps + tail
+        for step in range(coded_steps):
+            options.progress(step, total)
+            try:
+                atoms = decode_atoms(decoder, atom_model)
+            except ValueError as error:
+                if coded.truncated and not decoder.certain():
+                    break
+                raise OSError(f"{error}") from error
+            if coded.truncated and not decoder.certain():
+                break
+            following = time if step == coded_steps - 1 else grid[step + 1]
+            x0hat = model.denoiser(x, now)
+            noise = layout.join(codebook.noise(step, atoms))
+            x = advance(ancestral(bars[now], bars[following]), x, x0hat, noise[None])
+            now = following
+        x0hat, now = finish(
+            model, x, now, tail, lambda step: options.progress(coded_steps + step, total)
+        )
+        pixels = model.synthesise(x0hat, now)
+        options.progress(total, total)
+        return pixels[0, :, :height, :width].float().cpu()
+
+
+def _model_of(settings: DdcmSettings, device: str) -> LatentModel:
+    folder = model_folder.folder_of(settings.model, *KINDS)
+    if settings.prompt and not latent_models.takes_prompts(folder):
+        raise OptionError(
+            f"the model {folder.name!r} takes no prompt: leave prompt out, or name a model of "
+            "diffusers"
+        )
+    try:
+        return latent_models.load(folder, device, settings.prompt or "")
+    except ModelNotAvailableError as error:
+        raise OptionError(str(error)) from error
+
+
+def finish(
+    model: LatentModel,
+    x: Tensor,
+    time: int,
+    steps: int,
+    progress: Callable[[int], None] = lambda step: None,
+) -> tuple[Tensor, int]:
+    """Denoise from a state without bits; return the estimate and the time it was made at.
+
+    ``progress`` is called with the number of steps that are done.
+    """
+    bars = model.denoiser.alpha_bars
+    path = times(time, 0, steps)[:-1] if time else [0]
+    for step, (now, following) in enumerate(itertools.pairwise(path)):
+        progress(step)
+        x = advance(deterministic(bars[now], bars[following]), x, model.denoiser(x, now))
+    progress(len(path) - 1)
+    return model.denoiser(x, path[-1]), path[-1]
+
+
+def _walk_to_psnr(
+    walk: EncoderWalk,
+    model: LatentModel,
+    image: Tensor,
+    settings: DdcmSettings,
+    room: int | None,
+    progress: Progress,
+) -> None:
+    height, width = image.shape[1:]
+    wanted = settings.target_psnr
+    assert wanted is not None  # the caller has looked
+
+    def psnr(latent: Tensor, time: int) -> float:
+        made = model.synthesise(latent, time)[0, :, :height, :width].cpu()
+        # the file is opened as 8 bits; a sum of integers is the same on any number of threads
+        difference = made.mul(255).round().int() - image.mul(255).round().int()
+        error = int(difference.square().sum(dtype=torch.int64)) / difference.numel()
+        return 10 * math.log10(255**2 / max(error, 1e-6))
+
+    def reached(x0hat: Tensor, time: int) -> bool:
+        # an estimate to begin with, for the last steps take long
+        if model.keeps_lengths:
+            error = float((walk.target - x0hat).square().sum()) / (4 * 3 * height * width)
+            guess = -10 * math.log10(max(error, 1e-12))
+        else:
+            guess = psnr(x0hat, time)
+        if guess < wanted - 2:
+            return False
+        left = settings.steps - walk.trail.steps
+        return psnr(*finish(model, walk.trail.x, time, model.tail(left))) >= wanted
+
+    if walk_to_psnr(walk, reached, progress, room):
+        return
+    raise ValueError(
+        f"target_psnr={wanted} is not reached for this image within its bytes: lower it, or give "
+        "more bytes"
+    )
+
+
+def quality_time(quality: float, sigmas: Sequence[float]) -> int:
+    """Return the time whose noise level a quality of 0 to 100 ends at."""
+    level = math.exp(math.log(_SIGMA_WORST) + math.log(_SIGMA_BEST / _SIGMA_WORST) * quality / 100)
+    return sum(sigma < level for sigma in sigmas)

@@ -1,0 +1,1 @@
+"""Files of ``perco`` with a released PerCo (SD) model."""

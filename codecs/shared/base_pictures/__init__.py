@@ -1,0 +1,1 @@
+"""Still pictures of video standards, without the files around them."""

@@ -1,0 +1,1 @@
+"""Schedules, denoisers and the steps of sampling."""

@@ -1,0 +1,153 @@
+"""The noise levels of a released model, from the configuration of its scheduler.
+
+In float64 and from the configuration alone: a file names a level by its place in the table.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from diffc.codecs.shared.diffusion.denoisers import (
+    Denoiser,
+    EpsilonDenoiser,
+    FlowDenoiser,
+    Network,
+    SampleDenoiser,
+    VelocityDenoiser,
+)
+
+# makes a denoiser of a network in its own convention
+Wrap = Callable[[Network], Denoiser]
+
+# a walk has up to 255 steps, each at a level of its own, and a level's place takes two bytes
+_FEWEST, _MOST = 256, 10_000
+# what stands for an alpha-bar of zero, as a rescaled schedule ends at
+_ALMOST_ZERO = 2.0**-24
+
+_VARIANCE_PRESERVING: dict[str, Callable[[Network, Sequence[float]], Denoiser]] = {
+    "epsilon": EpsilonDenoiser,
+    "v_prediction": VelocityDenoiser,
+    "sample": SampleDenoiser,
+}
+
+
+def count_of(config: Mapping[str, Any]) -> int:
+    """Return the number of noise levels."""
+    count = config.get("num_train_timesteps", 1000)
+    if isinstance(count, bool) or not isinstance(count, int) or not _FEWEST <= count <= _MOST:
+        raise ValueError(
+            f"num_train_timesteps is {_FEWEST} to {_MOST} here, not {count!r}: use another model"
+        )
+    return count
+
+
+def alpha_bars(config: Mapping[str, Any]) -> list[float]:
+    """Return the cumulative alpha-bars, falling from nearly 1, of a table of betas.
+
+    Parameters
+    ----------
+    config : mapping
+        Of a scheduler with ``beta_schedule`` linear, scaled_linear or squaredcos_cap_v2, or with
+        ``trained_betas``.  With ``rescale_betas_zero_snr`` the square roots are shifted and scaled
+        so that the last is zero (arXiv 2305.08891, algorithm 1).
+
+    Raises
+    ------
+    ValueError
+        If it is none of these.
+    """
+    bars = []
+    product = 1.0
+    for beta in _betas(config):
+        if not 0 < beta < 1:
+            raise ValueError(f"betas are between 0 and 1, not {beta!r}: fetch the model anew")
+        product *= 1 - beta
+        bars.append(product)
+    if config.get("rescale_betas_zero_snr"):
+        first, last = math.sqrt(bars[0]), math.sqrt(bars[-1])
+        bars = [((math.sqrt(bar) - last) * first / (first - last)) ** 2 for bar in bars]
+    return [max(bar, _ALMOST_ZERO) for bar in bars]
+
+
+def _betas(config: Mapping[str, Any]) -> list[float]:
+    count = count_of(config)
+    trained = config.get("trained_betas")
+    if trained is not None:
+        if len(trained) != count:
+            raise ValueError(f"trained_betas are {count}, not {len(trained)}: fetch the model anew")
+        return [float(beta) for beta in trained]
+    schedule = config["beta_schedule"]
+    if schedule == "squaredcos_cap_v2":
+        bars = [math.cos((i / count + 0.008) / 1.008 * math.pi / 2) ** 2 for i in range(count + 1)]
+        return [min(1 - bars[i + 1] / bars[i], 0.999) for i in range(count)]
+    start, end = float(config["beta_start"]), float(config["beta_end"])
+    if schedule == "linear":
+        return [start + (end - start) * i / (count - 1) for i in range(count)]
+    if schedule == "scaled_linear":
+        low, high = math.sqrt(start), math.sqrt(end)
+        return [(low + (high - low) * i / (count - 1)) ** 2 for i in range(count)]
+    raise ValueError(
+        "beta_schedule is linear, scaled_linear or squaredcos_cap_v2 here, not "
+        f"{str(schedule)[:100]!r}: use another model"
+    )
+
+
+def flow_times(config: Mapping[str, Any]) -> list[float]:
+    """Return the times s of a flow-matching scheduler, rising to 1.
+
+    They are evenly spaced and then shifted to s' = shift s / (1 + (shift - 1) s), as arXiv
+    2403.03206, section 5.3.2, does for larger pictures.
+
+    Raises
+    ------
+    ValueError
+        If the scheduler's shift depends on the picture, or its direction is the other one.
+    """
+    for key in ("use_dynamic_shifting", "invert_sigmas"):
+        if config.get(key):
+            raise ValueError(f"{key} is not supported here: use another model")
+    count, shift = count_of(config), float(config.get("shift", 1.0))
+    if not 0 < shift <= 100:
+        raise ValueError(f"shift is above 0 and at most 100, not {shift}: fetch the model anew")
+    even = [(i + 1) / count for i in range(count)]
+    return [shift * s / (1 + (shift - 1) * s) for s in even]
+
+
+def flow_wrap(config: Mapping[str, Any]) -> Wrap:
+    """Return what makes a denoiser of a flow-matching network.
+
+    The network takes s times the number of training steps.
+
+    Raises
+    ------
+    ValueError
+        As `flow_times`.
+    """
+    count, times = count_of(config), flow_times(config)
+    return lambda network: FlowDenoiser(lambda x, s: network(x, s * count), times)
+
+
+def variance_preserving_wrap(config: Mapping[str, Any]) -> Wrap:
+    """Return what makes a denoiser of a network, by what the scheduler says that it predicts.
+
+    Raises
+    ------
+    ValueError
+        If that is unknown, or cannot be used with this table.
+    """
+    prediction = config.get("prediction_type", "epsilon")
+    if prediction not in _VARIANCE_PRESERVING:
+        raise ValueError(
+            f"prediction_type is {', '.join(_VARIANCE_PRESERVING)} here, not "
+            f"{str(prediction)[:100]!r}: use another model"
+        )
+    if prediction == "epsilon" and config.get("rescale_betas_zero_snr"):
+        raise ValueError(
+            "a network that predicts noise says nothing where there is only noise, so that "
+            "prediction_type epsilon and rescale_betas_zero_snr exclude each other: use another "
+            "model"
+        )
+    kind, bars = _VARIANCE_PRESERVING[prediction], alpha_bars(config)
+    return lambda network: kind(network, bars)

@@ -1,0 +1,1 @@
+"""The embedded latent model, and what latent codecs walk in."""

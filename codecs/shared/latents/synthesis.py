@@ -1,0 +1,84 @@
+"""The synthesis half of the embedded autoencoder: a latent estimate to pixels.
+
+The patch transform's adjoint gives the picture that the latent holds; the network adds what the
+estimate has lost.  It is told the noise level that the estimate was made at, because an estimate
+from a noisier latent is smoother, and most of its work stands at 1/16 and 1/8 of the size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from diffc.codecs.shared.latents.patch_transform import PatchTransform
+from diffc.codecs.shared.networks.blocks import NoiseLevelEmbedding, modulated_blocks
+
+
+@dataclass(frozen=True)
+class SynthesisConfig:
+    """Sizes of a `Synthesis` network: channels and blocks at 1/16, 1/8 and 1/4 of the size."""
+
+    channels: int = 128
+    widths: tuple[int, int, int] = (224, 128, 48)
+    blocks: tuple[int, int, int] = (3, 3, 2)
+    embedding: int = 64
+    smoothing: int = 12
+
+
+class Synthesis(nn.Module):
+    """Pixels from a latent estimate."""
+
+    channel_std: Tensor
+
+    def __init__(self, config: SynthesisConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.transform = PatchTransform(config.channels)
+        self.register_buffer("channel_std", torch.ones(config.channels))
+        self.embed = NoiseLevelEmbedding(config.embedding)
+        first, second, third = config.widths
+        self.enter = nn.Conv2d(config.channels, first, 3, padding=1)
+        self.sixteenth = modulated_blocks(config.blocks[0], first, config.embedding)
+        self.to_eighth = nn.ConvTranspose2d(first, second, 2, stride=2)
+        self.eighth = modulated_blocks(config.blocks[1], second, config.embedding)
+        self.to_quarter = nn.ConvTranspose2d(second, third, 2, stride=2)
+        self.from_pixels = nn.Conv2d(48, third, 1)
+        self.quarter = modulated_blocks(config.blocks[2], third, config.embedding)
+        self.leave = nn.Conv2d(third, 48, 3, padding=1)
+        # two small full-resolution layers take away the grid that a pixel shuffle leaves
+        self.smooth_in = nn.Conv2d(3, config.smoothing, 5, padding=2)
+        self.smooth_out = nn.Conv2d(config.smoothing, 3, 3, padding=1)
+        # the untrained network is the linear transform alone
+        for parameter in (*self.leave.parameters(), *self.smooth_out.parameters()):
+            nn.init.zeros_(parameter)
+
+    def forward(self, latent: Tensor, sigma: Tensor) -> Tensor:
+        """Return pixels (N, 3, 16 h, 16 w), float32, about [-1, 1], not clipped.
+
+        Parameters
+        ----------
+        latent : Tensor
+            Estimate of the clean latent (N, channels, h, w), float32.
+        sigma : Tensor
+            Noise levels (N,) at which the estimates were made, float32, > 0.
+        """
+        linear = self.transform.synthesise(latent)
+        dtype = self.enter.weight.dtype
+        embedding = self.embed(sigma)
+        scaled = latent / self.channel_std[None, :, None, None]
+        features = self.enter(scaled.to(dtype))
+        for block in self.sixteenth:
+            features = block(features, embedding)
+        features = self.to_eighth(features)
+        for block in self.eighth:
+            features = block(features, embedding)
+        features = self.to_quarter(features)
+        features = features + self.from_pixels(F.pixel_unshuffle(linear, 4).to(dtype))
+        for block in self.quarter:
+            features = block(features, embedding)
+        pixels = linear + F.pixel_shuffle(self.leave(features), 4).float()
+        smoothing: Tensor = self.smooth_out(F.silu(self.smooth_in(pixels.to(dtype))))
+        return pixels + smoothing.float()

@@ -1,0 +1,1 @@
+"""Blocks of networks, and their weights as files hold them."""

@@ -1,0 +1,1 @@
+"""Directories of released latent diffusion models, as diffusers writes them."""

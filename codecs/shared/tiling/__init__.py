@@ -1,0 +1,1 @@
+"""Networks over pictures that are too large for them."""

@@ -1,0 +1,1 @@
+"""Image tokens: words of a codebook, and their bytes at fixed length."""

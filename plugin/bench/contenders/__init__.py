@@ -1,0 +1,1 @@
+"""Codecs under test, whoever made them, behind one interface."""

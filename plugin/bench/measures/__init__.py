@@ -1,0 +1,1 @@
+"""What decoded pictures are measured by."""

@@ -1,0 +1,229 @@
+"""The project's perceptual distance, on true VGG-19 features given as a safetensors file.
+
+Features after conv1_2, conv2_2 and conv3_1 are normalised to unit length over the channels; their
+squared difference is averaged over channels and positions, and over the three layers.  It is a
+measure, not a loss: nothing of the project is trained on it.  It is neither LPIPS nor DISTS, which
+look deeper and were fitted to people's judgements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+from torch.nn import functional as F
+
+from diffc.bench.measures.precision import full_precision
+
+# names, and the channels that go in and come out
+SHAPES = {
+    "conv0": (3, 3),
+    "conv1_1": (3, 64),
+    "conv1_2": (64, 64),
+    "conv2_1": (64, 128),
+    "conv2_2": (128, 128),
+    "conv3_1": (128, 256),
+}
+LAYERS = ("conv1_1", "conv1_2", "pool", "conv2_1", "conv2_2", "pool", "conv3_1")
+COMPARED = {"conv1_2": 1, "conv2_2": 2, "conv3_1": 4}
+"""Layers that are compared, and how many pixels apart their positions are."""
+SMALLEST_SIDE = 8
+"""Pixels; below, the last layer has too few positions for its reflected border."""
+
+# two pixels at each of the scales 1 and 2 and one at 4 reach 10 pixels far; tiles start on a
+# multiple of 4, where the pooling does
+_MARGIN = 12
+# keeps the widest layer of a tile near 30 MB, for the processor's caches as well
+_TILE_ROWS, _TILE_COLUMNS = 256, 384
+# features of larger pictures are not kept: 450 bytes a pixel
+_KEPT_PIXELS = 2**20
+
+Features = tuple[Tensor, ...]
+
+
+class PerceptualDistance:
+    """Distance between two pictures, and the features behind it.
+
+    The features of the last two pictures are kept if they are small, so that comparing many
+    pictures with one original computes the original's once.
+
+    Parameters
+    ----------
+    path : Path
+        A safetensors file: weights and biases of ``conv0`` (1x1, input normalisation), ``conv1_1``,
+        ``conv1_2``, ``conv2_1``, ``conv2_2`` and ``conv3_1`` (3x3).
+    device : str
+        A torch device.
+
+    Raises
+    ------
+    OSError
+        If the file is missing or holds anything else.
+    """
+
+    def __init__(self, path: Path, device: str = "cpu") -> None:
+        self._device = device
+        self._weights = {
+            name: value.to(device, torch.float32).contiguous(memory_format=torch.channels_last)
+            if value.ndim == 4
+            else value.to(device, torch.float32)
+            for name, value in read_weights(path).items()
+        }
+        self._kept: list[tuple[NDArray[np.uint8], list[Features]]] = []
+
+    def __call__(self, original: Image.Image, decoded: Image.Image) -> float:
+        """Return the distance of two RGB pictures of one size, 0 for equal ones.
+
+        Raises
+        ------
+        ValueError
+            If they are not RGB, of one size, or have a side below `SMALLEST_SIDE`.
+        """
+        pixels = [_pixels(each) for each in (original, decoded)]
+        if pixels[0].shape != pixels[1].shape:
+            raise ValueError(
+                f"both pictures have one size, not {original.size} and {decoded.size}: "
+                "decode to the original's size"
+            )
+        sums = [0.0] * len(COMPARED)
+        elements = [0] * len(COMPARED)
+        with torch.inference_mode():
+            for ours, theirs in zip(*map(self._features, pixels), strict=True):
+                for depth, (first, second) in enumerate(zip(ours, theirs, strict=True)):
+                    difference = (first - second).square_()
+                    # millions of terms, in an order that depends on the number of threads
+                    sums[depth] += float(difference.sum(dtype=torch.float64))
+                    elements[depth] += difference.numel()
+        means = [total / count for total, count in zip(sums, elements, strict=True)]
+        return sum(means) / len(means)
+
+    def last_features(self, picture: Image.Image) -> Tensor:
+        """Return the features after conv3_1, of unit length over the channels.
+
+        Parameters
+        ----------
+        picture : Image
+            RGB, sides of at least `SMALLEST_SIDE`.
+
+        Returns
+        -------
+        Tensor
+            float32 (256, height // 4, width // 4), on the CPU.
+        """
+        pixels = _pixels(picture)
+        rows, columns = (side // COMPARED["conv3_1"] for side in pixels.shape[:2])
+        found = torch.empty(SHAPES["conv3_1"][1], rows, columns)
+        with torch.inference_mode():
+            for (top, left), features in zip(_corners(pixels), self._features(pixels), strict=True):
+                last = features[-1][0].cpu()
+                top, left = top // COMPARED["conv3_1"], left // COMPARED["conv3_1"]
+                found[:, top : top + last.shape[1], left : left + last.shape[2]] = last
+        return found
+
+    def _features(self, pixels: NDArray[np.uint8]) -> Iterator[Features]:
+        """Yield normalised features, tile by tile, without the tiles' margins."""
+        for index, (kept, tiles) in enumerate(self._kept):
+            if np.array_equal(kept, pixels):
+                self._kept.append(self._kept.pop(index))
+                yield from tiles
+                return
+        small = pixels.shape[0] * pixels.shape[1] <= _KEPT_PIXELS
+        tiles = []
+        for corner in _corners(pixels):
+            features = self._tile(pixels, corner)
+            if small:
+                tiles.append(features)
+            yield features
+        if small:
+            self._kept = [*self._kept[-1:], (pixels, tiles)]
+
+    def _tile(self, pixels: NDArray[np.uint8], corner: tuple[int, int]) -> Features:
+        top, left = corner
+        bottom = min(top + _TILE_ROWS, pixels.shape[0])
+        right = min(left + _TILE_COLUMNS, pixels.shape[1])
+        first_row, first_column = max(top - _MARGIN, 0), max(left - _MARGIN, 0)
+        part = pixels[first_row : bottom + _MARGIN, first_column : right + _MARGIN]
+        inside = []
+        for scale, x in zip(COMPARED.values(), self._network(part), strict=True):
+            rows = slice((top - first_row) // scale, bottom // scale - first_row // scale)
+            columns = slice((left - first_column) // scale, right // scale - first_column // scale)
+            # normalised after cutting: the margins' are not needed
+            inside.append(F.normalize(x[:, :, rows, columns], dim=1, eps=1e-10))
+        return tuple(inside)
+
+    def _network(self, part: NDArray[np.uint8]) -> list[Tensor]:
+        """Return the features of pixels (rows, columns, 3) after each of the layers compared."""
+        # a view in channels-last order, as the convolutions like it
+        x = torch.from_numpy(part.copy()).to(self._device)[None].permute(0, 3, 1, 2)
+        found = []
+        with full_precision():
+            x = F.conv2d(
+                x.float() / 255, self._weights["conv0.weight"], self._weights["conv0.bias"]
+            )
+            for layer in LAYERS:
+                if layer == "pool":
+                    x = F.max_pool2d(x, 2)
+                    continue
+                x = F.conv2d(
+                    F.pad(x, (1, 1, 1, 1), mode="reflect"),
+                    self._weights[f"{layer}.weight"],
+                    self._weights[f"{layer}.bias"],
+                ).relu_()
+                if layer in COMPARED:
+                    found.append(x)
+        return found
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read and check the network's weights.
+
+    Raises
+    ------
+    OSError
+        If the file is missing, no safetensors file, or has other names or shapes.
+    """
+    try:
+        weights = load_file(path)
+    except SafetensorError as error:
+        raise OSError(
+            f"perceptual weights are a safetensors file, which {path.name} is not: "
+            "name the VGG-19 file up to conv3_1"
+        ) from error
+    expected: dict[str, tuple[int, ...]] = {}
+    for name, (inputs, outputs) in SHAPES.items():
+        side = 1 if name == "conv0" else 3
+        expected[f"{name}.weight"] = (outputs, inputs, side, side)
+        expected[f"{name}.bias"] = (outputs,)
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise OSError(
+                f"perceptual weights have {name} of shape {expected.get(name)}, "
+                f"not {found.get(name)} as in {path.name}: name the VGG-19 file up to conv3_1"
+            )
+    return weights
+
+
+def _pixels(picture: Image.Image) -> NDArray[np.uint8]:
+    if picture.mode != "RGB" or min(picture.size) < SMALLEST_SIDE:
+        raise ValueError(
+            f"pictures are RGB and at least {SMALLEST_SIDE} pixels a side, not {picture.mode} "
+            f"{picture.width}x{picture.height}: convert it, or leave this measure out"
+        )
+    return np.asarray(picture)
+
+
+def _corners(pixels: NDArray[np.uint8]) -> list[tuple[int, int]]:
+    rows, columns = pixels.shape[:2]
+    return [
+        (top, left)
+        for top in range(0, rows, _TILE_ROWS)
+        for left in range(0, columns, _TILE_COLUMNS)
+    ]

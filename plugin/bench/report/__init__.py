@@ -1,0 +1,1 @@
+"""What is made of a run: tables, plots, contact sheets and a page."""

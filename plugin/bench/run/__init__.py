@@ -1,0 +1,1 @@
+"""A run: what it is asked, its pictures and rows, and timings."""

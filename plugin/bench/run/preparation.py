@@ -1,0 +1,184 @@
+"""What is checked and written down before a run: its question, its images, its codecs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+import diffc
+from diffc.bench.contenders.contender import Identified
+from diffc.bench.contenders.lookup import Contender, Distance, contenders
+from diffc.bench.contenders.specs import target_text
+from diffc.bench.run.machine import describe_machine
+from diffc.bench.run.pictures import Source, find_pictures, named, read_rgb, sha256_of
+from diffc.bench.run.places import Places
+from diffc.bench.run.run_file import RunFile, file_sha256, open_run
+from diffc.cli.items import reason_of
+
+if TYPE_CHECKING:
+    from diffc.bench.measures.available import Measurer
+
+Complain = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is prepared: nothing of it has been coded.
+
+    Parameters
+    ----------
+    asked : RunFile
+        What this call asked.
+    whole : RunFile
+        With what earlier calls asked in the same folder.
+    sources : list of Source
+        The images that can be read.
+    contenders : list of Contender
+        In the order asked.
+    measurer : Measurer
+        With its networks loaded.
+    places : Places
+        The run's folder.
+    unreadable : int
+        How many images could not be read.
+    """
+
+    asked: RunFile
+    whole: RunFile
+    sources: list[Source]
+    contenders: list[Contender]
+    measurer: Measurer
+    places: Places
+    unreadable: int
+
+
+def prepare(
+    images: Path | Sequence[Path],
+    codecs: Sequence[str],
+    bpps: Sequence[float],
+    out: Path,
+    *,
+    perceptual_weights: Path | None = None,
+    device: str | None = None,
+    comparison: bool = False,
+    clear: Callable[[Path], None] = lambda folder: None,
+    complain: Complain = print,
+) -> Run:
+    """Check everything that can be, and begin or resume a run.
+
+    Parameters
+    ----------
+    images : Path or sequence of Path
+        A folder, or files.
+    codecs : sequence of str
+        Specs, see `diffc.bench.contenders.lookup.contender`.
+    bpps : sequence of float
+        Targets in bits per pixel of the original.
+    out : Path
+        The run's folder.
+    perceptual_weights : Path, optional
+        VGG-19 features; without them there is no perceptual distance and no patch distance, and
+        ``-ds`` codecs choose their scale by GMSD.
+    device : str, optional
+        Where networks run; None is DIFFC_DEVICE, else the CPU.
+    comparison : bool
+        Whether the folder is to be that of a comparison.
+    clear : callable
+        Called with the folder when all else has been checked, before anything is written.
+    complain : callable
+        Told in one line of every image that cannot be read.
+
+    Raises
+    ------
+    ValueError, OSError
+        If nothing can be done as asked.
+    """
+    paths = find_pictures(images) if isinstance(images, Path) else list(images)
+    targets = _checked_targets(bpps)
+    from diffc.bench.measures.available import Measurer
+    from diffc.devices import device_of
+
+    used_device = device_of(device)
+    measurer = Measurer(perceptual_weights, used_device)
+    by = "vgg" if "vgg" in measurer.available else "gmsd"
+    made = contenders(codecs, _distance(measurer, by, used_device), device)
+    sources, described = [], []
+    for source in named(paths):
+        try:
+            described.append(_described(source))
+        # what is no picture can make its reader raise anything
+        except Exception as error:  # noqa: BLE001
+            complain(f"diffc: {source.path.name}: {reason_of(error)}")
+        else:
+            sources.append(source)
+    if not sources:
+        raise ValueError("no image can be read: name others")
+    asked = RunFile(
+        diffc=diffc.__version__,
+        images=described,
+        codecs=list(codecs),
+        labels={each.spec: each.label for each in made},
+        targets=targets,
+        perceptual_weights=None if perceptual_weights is None else file_sha256(perceptual_weights),
+        distance=by,
+        measures=list(measurer.available),
+        missing=dict(measurer.missing),
+        device=used_device,
+        machine=describe_machine(),
+        identities={each.spec: each.identity() for each in made if isinstance(each, Identified)},
+        comparison=comparison,
+    )
+    clear(out)
+    whole = open_run(out, asked)
+    unreadable = len(paths) - len(sources)
+    return Run(asked, whole, sources, made, measurer, Places(out), unreadable)
+
+
+def _checked_targets(bpps: Sequence[float]) -> list[float]:
+    for bpp in bpps:
+        if not (math.isfinite(bpp) and bpp > 0):
+            raise ValueError(f"a target is bits per pixel above 0, not {bpp!r}: try 0.1")
+    texts = [target_text(bpp) for bpp in bpps]
+    for text in texts:
+        if texts.count(text) > 1:
+            raise ValueError(f"target {text} is given twice: drop one of them")
+    if not texts:
+        raise ValueError("at least one target is needed: try 0.1")
+    return sorted(bpps)
+
+
+def _distance(measurer: Measurer, by: str, device: str) -> Distance | None:
+    """Return what ``-ds`` codecs choose by: for pictures too small for it, GMSD or the PSNR."""
+    if by not in measurer.available:
+        return None
+    from diffc.bench.measures.available import MEASURES
+    from diffc.bench.measures.pixel_measures import load_gmsd, psnr
+
+    choices: dict[str, Distance] = {}
+    if by == "vgg":
+        choices["vgg"] = measurer.perceptual
+    if "gmsd" in measurer.available:
+        choices["gmsd"] = load_gmsd(device)
+    choices["psnr"] = lambda original, decoded: -psnr(original, decoded)
+
+    def distance(original: Image.Image, decoded: Image.Image) -> float:
+        side = min(original.size)
+        suits = next(name for name in choices if side >= MEASURES[name].smallest_side)
+        return choices[suits](original, decoded)
+
+    return distance
+
+
+def _described(source: Source) -> dict[str, Any]:
+    picture = read_rgb(source.path)
+    return {
+        "name": source.name,
+        "width": picture.width,
+        "height": picture.height,
+        "sha256": sha256_of(picture),
+    }

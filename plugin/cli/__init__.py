@@ -1,0 +1,1 @@
+"""The command ``diffc``, one module a subcommand."""

@@ -1,0 +1,224 @@
+"""``diffc bench``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffc.cli.items import SOME_FAILED
+
+if TYPE_CHECKING:
+    from diffc.bench.run.run_file import RunFile
+
+_CODECS = """\
+codecs:
+  jpeg, webp, avif, jpeg2000, heic, jxl   the highest quality whose file fits
+  avif-ds and so on                       shrink, code, enlarge: the best of 1, 1/1.5, 1/2 and 1/3
+  any codec of 'diffc codecs'             with options: ddcm:steps=20,atoms=4
+  codecs that other packages offer        entry points diffc.codecs and diffc.contenders
+
+  After a comma, KEY=VALUE belongs to the codec before it: ddcm:steps=20,atoms=4,avif are two
+  codecs. KEY is an option of the encoder; those of the decoder are written decode.steps=4 (so
+  ddcm:steps=20 is the encoder's). device holds for both, and so does a model that is a folder.
+
+files in DIR:
+  rows.jsonl and rows.csv (one row per image, codec and target), summary.json, speed.jsonl,
+  plots/, report.html, the coded files and the decoded pictures. Run the command again to go on
+  after an interruption; without FOLDER it makes tables, plots and report from what is there.
+
+exit codes: 0 done, 1 error, 2 usage, 3 some images, rows or timings failed
+"""
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to a parser's subparsers."""
+    parser = commands.add_parser(
+        "bench",
+        help="measure codecs on a folder of pictures",
+        description="Measure rate, quality, speed and memory of codecs on a folder of pictures: "
+        "real files, opened again.",
+        epilog=_CODECS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="with pictures")
+    parser.add_argument(
+        "--codecs",
+        action="append",
+        default=[],
+        metavar="A,B",
+        help="codecs, separated by commas; may be repeated",
+    )
+    parser.add_argument(
+        "--bpp", nargs="+", type=float, default=[], metavar="X", help="targets in bits per pixel"
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the run")
+    parser.add_argument(
+        "--perceptual-weights",
+        type=Path,
+        metavar="FILE",
+        help="VGG-19 up to conv3_1, safetensors: for the perceptual and the patch distance",
+    )
+    parser.add_argument("--anchor", metavar="NAME", help="codec that BD-rates are against")
+    parser.add_argument("--device", metavar="DEVICE", help="torch device, such as cuda")
+    parser.add_argument("--images", type=int, metavar="N", help="only the first N pictures")
+    parser.add_argument(
+        "--speed-images", type=int, default=1, metavar="N", help="pictures to time; default: 1"
+    )
+    parser.add_argument(
+        "--speed-all", action="store_true", help="time all targets, not only the middle one"
+    )
+    parser.add_argument("--no-speed", action="store_true", help="time nothing")
+    parser.add_argument("--no-report", action="store_true", help="make no report.html")
+    parser.add_argument("--results", type=Path, metavar="FILE", help="write a page in Markdown")
+    parser.set_defaults(run=_run, usage=parser.error)
+
+
+def _run(args: argparse.Namespace) -> int:
+    _check(args)
+    _need_packages(args)
+    if args.results is not None:
+        _check_writable(args.results)
+    bar = _Bar()
+    try:
+        failed, whole = _code(args, bar)
+        if args.folder is not None and not args.no_speed:
+            failed += _time(args, whole, bar)
+    finally:
+        bar.close()
+    _show(args, whole)
+    return SOME_FAILED if failed else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    if args.folder is None:
+        if args.codecs or args.bpp or args.perceptual_weights:
+            args.usage("codecs, targets and weights need a FOLDER with pictures")
+        return
+    if not args.codecs:
+        args.usage("the following arguments are required: --codecs")
+    if not args.bpp:
+        args.usage("the following arguments are required: --bpp")
+    for name in ("images", "speed_images"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            args.usage(f"--{name.replace('_', '-')} is at least 1, not {value}")
+
+
+def _check_writable(path: Path) -> None:
+    """Miss where a page cannot go before the work, not after it."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file in it")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise ValueError(f"{path} has no folder that can be written in: create or change it")
+
+
+def _need_packages(args: argparse.Namespace) -> None:
+    """Miss what is needed at the end before the work, not after it."""
+    from diffc.bench.packages import load_package
+
+    for name in ("rich", "matplotlib", "bjontegaard", *(() if args.no_report else ("jinja2",))):
+        load_package(name)
+
+
+def _code(args: argparse.Namespace, bar: _Bar) -> tuple[int, RunFile]:
+    from diffc.bench.report.summary import choose_anchor
+    from diffc.bench.run.places import RUN
+    from diffc.bench.run.run_file import read_run
+
+    if args.folder is None:
+        whole = read_run(args.out)
+        choose_anchor(whole.codecs, args.anchor)
+        return 0, whole
+    from diffc.bench.contenders.specs import split_specs
+    from diffc.bench.run.pictures import find_pictures
+    from diffc.bench.run.runner import prepare, run
+
+    codecs = split_specs(args.codecs)
+    paths = find_pictures(args.folder)[: args.images]
+    there = read_run(args.out).codecs if (args.out / RUN).exists() else []
+    # before anything of the run is written
+    choose_anchor([*there, *codecs], args.anchor)
+    prepared = prepare(
+        paths,
+        codecs,
+        args.bpp,
+        args.out,
+        perceptual_weights=args.perceptual_weights,
+        device=args.device,
+        complain=bar.complain,
+    )
+    if args.perceptual_weights is None:
+        bar.complain(
+            "diffc: no perceptual distance and no patch distance without --perceptual-weights"
+        )
+    failed = run(prepared, progress=bar, complain=bar.complain)
+    return failed + prepared.unreadable, prepared.whole
+
+
+def _time(args: argparse.Namespace, whole: RunFile, bar: _Bar) -> int:
+    from diffc.bench.run.speed import jobs, measure_all
+
+    todo = jobs(args.out, whole, images=args.speed_images, every_target=args.speed_all)
+    return measure_all(args.out, todo, progress=bar, complain=bar.complain)
+
+
+def _show(args: argparse.Namespace, whole: RunFile) -> None:
+    """Write all files, then print: what reads the output may go away."""
+    from diffc.bench.report.curves import write_curves
+    from diffc.bench.report.summary import summarise
+    from diffc.bench.report.tables import all_tables, print_tables
+
+    summary = summarise(args.out, whole, args.anchor)
+    made = []
+    if write_curves(args.out, whole, summary):
+        made.append(f"plots: {args.out / 'plots'}")
+    if args.results is not None:
+        from diffc.bench.report.results import write_results
+
+        write_results(args.results, args.out, whole, summary)
+        made.append(f"results: {args.results}")
+    if not args.no_report:
+        from diffc.bench.report.page import write_report
+
+        made.append(f"report: {write_report(args.out)}")
+    print_tables(all_tables(args.out, whole, summary), sys.stdout)
+    for line in made:
+        print(line)
+
+
+class _Bar:
+    """A progress bar on stderr, where that is a terminal, and lines that do not tear it."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __call__(self, name: str, done: int, total: int) -> None:
+        if not sys.stderr.isatty():
+            return
+        if self._bar is None or self._bar.total != total:
+            self.close()
+            from tqdm import tqdm  # type: ignore[import-untyped]
+
+            self._bar = tqdm(
+                total=total, initial=done, file=sys.stderr, leave=False, dynamic_ncols=True
+            )
+        self._bar.set_description(name, refresh=False)
+        self._bar.update(done - self._bar.n)
+        self._bar.refresh()
+
+    def complain(self, text: str) -> None:
+        """Print a line on stderr."""
+        if self._bar is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._bar.write(text, file=sys.stderr)
+
+    def close(self) -> None:
+        """Remove the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

@@ -1,0 +1,77 @@
+"""``diffc decode``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from diffc.api import info
+from diffc.cli.items import STANDARD, Item, check_target, plan, run_all, write
+from diffc.cli.progress import Bars
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to a parser's subparsers."""
+    parser = commands.add_parser(
+        "decode",
+        help="make pictures of DIFFC files",
+        description="Make pictures of DIFFC files: PNG, or what the output's extension says.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="file; - is standard input")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="file, existing folder, or - for a PNG on standard output; default: INPUT with .png",
+    )
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite existing files")
+    parser.add_argument("--model", metavar="DIR", help="folder to look for the model in first")
+    parser.add_argument("--device", metavar="DEVICE", help="torch device, such as cuda")
+    parser.add_argument("--steps", type=int, metavar="N", help="evaluations after the coded ones")
+    parser.add_argument("--realism", type=float, metavar="R", help="0 to 1: generated detail")
+    parser.add_argument(
+        "--guidance", type=float, metavar="G", help="0 to 20: away from what any picture may show"
+    )
+    parser.set_defaults(run=_run, usage=parser.error)
+
+
+def _run(args: argparse.Namespace) -> int:
+    items = plan(args.inputs, args.output, ".png", args.usage)
+    # what is printed must not mix with the data
+    stream = sys.stderr if any(each.target == STANDARD for each in items) else sys.stdout
+    options = {"model": args.model, "device": args.device, "steps": args.steps}
+    options |= {"realism": args.realism, "guidance": args.guidance}
+    earlier: set[str] = set()
+    bars = Bars(len(items))
+
+    def work(item: Item) -> None:
+        # a file of another kind is called so, whatever is wrong with its output
+        if Path(item.source).is_file():
+            info(item.source)
+        check_target(item, earlier, force=args.force)
+        earlier.add(item.target)
+        with bars.file(item.source) as progress:
+            line = _decode(item, options | {"progress": progress})
+        bars.line(line, stream)
+
+    try:
+        return run_all(items, work, lambda item: item.source, lambda t: bars.line(t, sys.stderr))
+    finally:
+        bars.close()
+
+
+def _decode(item: Item, options: dict[str, Any]) -> str:
+    from diffc.api import decode
+    from diffc.pictures.reading import open_input, picture_bytes, upright, writable_format
+
+    start = time.perf_counter()
+    format_ = writable_format(item.target)
+    with open_input(item.source) as file:
+        picture = upright(decode(file, **options))
+    write(item.target, picture_bytes(picture, format_))
+    seconds = time.perf_counter() - start
+    return f"{item.target}: {picture.width}x{picture.height} {picture.mode}, {seconds:.2f} s"

@@ -1,0 +1,135 @@
+"""``diffc encode``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import Any
+
+from diffc.cli.items import STANDARD, Item, check_target, plan, run_all, write
+from diffc.cli.progress import Bars
+
+# modes whose pixels stay in the space of their profile when they are saved
+_PROFILE_KEPT = ("1", "L", "LA", "RGB", "RGBA", "P", "PA")
+_NAMED = (
+    "backend",
+    "bpp",
+    "target_size",
+    "quality",
+    "model",
+    "device",
+    "steps",
+    "caption",
+    "alpha",
+)
+
+
+def add_to(commands: Any) -> None:
+    """Add the command to a parser's subparsers."""
+    parser = commands.add_parser(
+        "encode",
+        help="make DIFFC files of pictures",
+        description="Make DIFFC files of pictures: whatever Pillow reads, and HEIC. Pictures are "
+        "turned upright, and their colours converted to sRGB.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("inputs", nargs="+", metavar="INPUT", help="picture; - is standard input")
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="OUT",
+        help="file, existing folder, or - for standard output; default: INPUT with .diffc",
+    )
+    parser.add_argument("-f", "--force", action="store_true", help="overwrite existing files")
+    rate = parser.add_mutually_exclusive_group()
+    rate.add_argument("--bpp", type=float, metavar="BITS", help="most bits per pixel of the file")
+    rate.add_argument("--target-size", type=int, metavar="BYTES", help="most bytes of the file")
+    rate.add_argument("--quality", type=float, metavar="Q", help="0 to 100; default: 50")
+    parser.add_argument("--backend", metavar="CODEC", help="codec; see 'diffc codecs'")
+    parser.add_argument("--model", metavar="MODEL", help="name of a model, or its folder")
+    parser.add_argument("--device", metavar="DEVICE", help="torch device, such as cuda")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps of the encoder")
+    parser.add_argument(
+        "--caption",
+        metavar="TEXT",
+        help="what the picture shows, at most 200 characters; auto has it made",
+    )
+    parser.add_argument(
+        "--option",
+        dest="options",
+        action="append",
+        default=[],
+        type=_key_and_value,
+        metavar="KEY=VALUE",
+        help="any other option of the codec; may be repeated",
+    )
+    parser.add_argument("--alpha", choices=("keep", "drop"), help="transparency; default: keep")
+    parser.add_argument(
+        "--icc",
+        choices=("convert", "keep"),
+        default="convert",
+        help="convert colours to sRGB (default), or keep them and store the profile",
+    )
+    parser.add_argument("--keep-metadata", action="store_true", help="store EXIF and XMP")
+    parser.set_defaults(run=_run, usage=parser.error)
+
+
+def _key_and_value(text: str) -> tuple[str, Any]:
+    # JSON is imported when there is something to read
+    from diffc.key_value import key_and_value
+
+    try:
+        return key_and_value(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _run(args: argparse.Namespace) -> int:
+    items = plan(args.inputs, args.output, ".diffc", args.usage)
+    options = _options(args)
+    # what is printed must not mix with the data
+    stream = sys.stderr if any(each.target == STANDARD for each in items) else sys.stdout
+    earlier: set[str] = set()
+    bars = Bars(len(items))
+
+    def work(item: Item) -> None:
+        check_target(item, earlier, force=args.force)
+        earlier.add(item.target)
+        with bars.file(item.source) as progress:
+            line = _encode(item, args, options | ({"progress": progress} if progress else {}))
+        bars.line(line, stream)
+
+    try:
+        return run_all(items, work, lambda item: item.source, lambda t: bars.line(t, sys.stderr))
+    finally:
+        bars.close()
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    options = {name: getattr(args, name) for name in _NAMED if getattr(args, name) is not None}
+    for key, value in args.options:
+        if key in options:
+            args.usage(f"{key} is given twice: drop one of them")
+        options[key] = value
+    return options
+
+
+def _encode(item: Item, args: argparse.Namespace, options: dict[str, Any]) -> str:
+    from diffc.encoding import encode_image
+    from diffc.pictures.reading import read_picture
+
+    start = time.perf_counter()
+    image = read_picture(item.source)
+    if args.icc == "keep" and image.info.get("icc_profile"):
+        if image.mode not in _PROFILE_KEPT:
+            raise ValueError(f"the profile of a {image.mode} picture cannot be kept: --icc convert")
+        options = options | {"icc_profile": image.info["icc_profile"]}
+    if args.keep_metadata:
+        # turning the picture may have emptied its EXIF
+        exif = image.info.get("exif") if len(image.getexif()) else None
+        options = options | {"exif": exif, "xmp": image.info.get("xmp")}
+    data = encode_image(image, options, strict=True)
+    write(item.target, data)
+    bpp = 8 * len(data) / (image.width * image.height)
+    return f"{item.target}: {len(data)} bytes, {bpp:.4g} bpp, {time.perf_counter() - start:.2f} s"

@@ -1,0 +1,211 @@
+"""What rows come to: means, BD-rates, tables and the page of results."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+
+from diffc.bench.report.summary import choose_anchor, summarise
+from diffc.bench.run.places import SPEED, SUMMARY, Places
+from diffc.bench.run.rows import JsonLines, Row, RowStore
+from diffc.bench.run.run_file import RunFile, open_run
+
+TARGETS = [0.1, 0.2, 0.4, 0.8]
+CODECS = ["ddcm:steps=2", "jpeg"]
+
+
+@pytest.fixture
+def asked():
+    """What a run was asked."""
+    images = [{"name": name, "width": 100, "height": 80, "sha256": name * 8} for name in "ab"]
+    return RunFile(
+        diffc="1",
+        images=images,
+        codecs=CODECS,
+        labels={"ddcm:steps=2": "ddcm:steps=2", "jpeg": "JPEG"},
+        targets=TARGETS,
+        perceptual_weights=None,
+        distance="gmsd",
+        measures=["psnr", "gmsd"],
+        missing={"vgg": "the perceptual distance needs weights: pass --perceptual-weights"},
+        machine={"processor": "a fast one", "cores": "2"},
+    )
+
+
+def quality(bpp, factor):
+    """Return the PSNR of a codec that needs so many times the bytes of another."""
+    return 30 + 10 * math.log10(bpp / factor)
+
+
+@pytest.fixture
+def folder(tmp_path, asked):
+    """A run in which ddcm needs half the bytes of jpeg, which misses the lowest target."""
+    pytest.importorskip("bjontegaard")
+    out = tmp_path / "out"
+    open_run(out, asked)
+    store = RowStore(out)
+    for image in "ab":
+        for codec, factor in zip(CODECS, (0.5, 1.0), strict=True):
+            for target in TARGETS:
+                bpp = max(target * 0.99, 0.15 if codec == "jpeg" and image == "b" else 0)
+                psnr = quality(bpp, factor) + (1 if image == "a" else -1)
+                measures = {"psnr": psnr, "gmsd": 1 / psnr}
+                store.append(
+                    Row(image, 100, 80, codec, target, bpp <= target, 99, bpp, "", measures)
+                )
+    return out
+
+
+def test_cells_are_means_at_the_real_rate(folder, asked):
+    summary = summarise(folder, asked)
+    low = summary.cell("jpeg", 0.1)
+    assert (low.images, low.reached, low.errors) == (2, 1, 0)
+    assert low.bpp == pytest.approx((0.099 + 0.15) / 2)
+    assert low.measures["psnr"] == pytest.approx((quality(0.099, 1) + 1 + quality(0.15, 1) - 1) / 2)
+    assert low.patch_distance is None
+    assert json.loads((folder / SUMMARY).read_text())["cells"][0]["codec"] == CODECS[0]
+    with pytest.raises(ValueError, match="no codec 'webp'"):
+        summary.cell("webp", 0.1)
+
+
+def test_bd_rates_are_of_the_targets_that_all_images_reached(folder, asked):
+    summary = summarise(folder, asked)
+    assert summary.anchor == "jpeg"
+    assert summary.bd_points == {CODECS[0]: (4, 3)}
+    # half the bytes at the same quality
+    assert summary.bd_rate[CODECS[0]]["psnr"] == pytest.approx(-50, abs=0.01)
+    assert summary.bd_rate[CODECS[0]]["gmsd"] == pytest.approx(-50, abs=0.5)
+    other = summarise(folder, asked, CODECS[0])
+    assert other.bd_rate["jpeg"]["psnr"] == pytest.approx(100, abs=0.01)
+
+
+def test_an_image_that_failed_makes_no_curve(folder, asked):
+    store = RowStore(folder)
+    store.append(Row("a", 100, 80, "jpeg", 0.2, error="no"))
+    summary = summarise(folder, asked)
+    cell = summary.cell("jpeg", 0.2)
+    assert (cell.images, cell.reached, cell.errors) == (1, 1, 1)
+    assert summary.bd_points == {CODECS[0]: (4, 2)}
+    assert summary.bd_rate[CODECS[0]]["psnr"] is None
+    assert "3 rising points" in summary.bd_notes[CODECS[0]]["psnr"]
+
+
+def test_the_patch_distance_is_over_all_pictures(folder, asked):
+    generator = np.random.default_rng(1)
+    places = Places(folder)
+    for image in "ab":
+        features = generator.normal(size=(6, 8)).astype(np.float16)
+        for path in (
+            places.original_features(image),
+            places.features("jpeg", 0.1, image),
+            places.features("jpeg", 0.2, image),
+        ):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            np.save(path, features if "0.2" not in str(path) else features + np.float16(1))
+    summary = summarise(folder, asked)
+    assert summary.cell("jpeg", 0.1).patch_distance == pytest.approx(0, abs=1e-9)
+    assert (summary.cell("jpeg", 0.2).patch_distance or 0) > 0.1
+    assert summary.cell("jpeg", 0.4).patch_distance is None
+
+
+@pytest.mark.parametrize(
+    ("codecs", "asked_for", "chosen"),
+    [
+        (["ddcm", "jpeg", "avif"], None, "avif"),
+        (["ddcm", "avif", "avif-ds"], None, "avif-ds"),
+        (["ddcm", "webp"], None, "ddcm"),
+        (["ddcm", "webp"], "webp", "webp"),
+    ],
+)
+def test_the_anchor_is_what_is_asked_or_avif(codecs, asked_for, chosen):
+    assert choose_anchor(codecs, asked_for) == chosen
+
+
+def test_an_anchor_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="the anchor is one of ddcm, webp, not 'avif'"):
+        choose_anchor(["ddcm", "webp"], "avif")
+
+
+SPEED_LINE = {
+    "codec": "jpeg",
+    "target_bpp": 0.2,
+    "device": "cpu",
+    "image": "a",
+    "width": 100,
+    "height": 80,
+    "encode_first_seconds": 1.5,
+    "encode_seconds": 0.25,
+    "decode_first_seconds": 0.5,
+    "decode_seconds": 0.125,
+    "resident_before_bytes": 2**24,
+    "encode_peak_bytes": 2**25,
+    "decode_peak_bytes": None,
+    "encode_peak_device_bytes": None,
+    "decode_peak_device_bytes": None,
+}
+
+
+def test_tables_mark_what_was_not_reached(folder, asked):
+    from diffc.bench.report.tables import all_tables
+
+    JsonLines(folder / SPEED).append(SPEED_LINE)
+    JsonLines(folder / SPEED).append(SPEED_LINE | {"image": "b", "encode_seconds": 0.75})
+    low, *_, rates, speed = all_tables(folder, asked, summarise(folder, asked))
+    assert low.title == "At most 0.1 bpp"
+    assert low.columns == ["codec", "bpp", "PSNR, dB ↑", "GMSD ↓"]
+    assert [row[:2] for row in low.rows] == [["ddcm:steps=2", "0.0990"], ["JPEG", "0.1245*"]]
+    assert low.notes == ["\\* JPEG: the smallest file is above the target for 1 of 2 images."]
+    assert rates.rows == [["ddcm:steps=2", "-50.0 %", rates.rows[0][2], "4 and 3"]]
+    (cells,) = speed.rows
+    assert cells == ["JPEG", "0.2", "cpu", "1.500", "0.500", "0.500", "0.125", "32", "–"]
+
+
+def test_tables_are_plain_where_there_is_no_terminal(folder, asked):
+    pytest.importorskip("rich")
+    from diffc.bench.report.tables import all_tables, print_tables
+
+    out = io.StringIO()
+    print_tables(all_tables(folder, asked, summarise(folder, asked)), out)
+    text = out.getvalue()
+    assert "\x1b" not in text
+    assert "0.1245*" in text
+    assert "* JPEG: the smallest file is above" in text
+    # nothing is cut off
+    assert "ddcm:steps=2" in text
+    assert "…" not in text
+
+
+def test_the_page_of_results_is_the_same_for_the_same_rows(folder, asked, tmp_path):
+    from diffc.bench.report.results import results_page, write_results
+
+    JsonLines(folder / SPEED).append(SPEED_LINE)
+    summary = summarise(folder, asked)
+    page = results_page(folder, asked, summary)
+    assert page == results_page(folder, asked, summary)
+    assert "| JPEG | 0.1245\\* |" in page
+    assert "\\* JPEG: the smallest file is above the target for 1 of 2 images." in page
+    assert "* processor: a fast one" in page
+    assert "Not measured here: VGG-19 distance." in page
+    assert "--codecs ddcm:steps=2,jpeg \\\n  --bpp 0.1 0.2 0.4 0.8 --out DIR" in page
+    assert "--images 2 --anchor jpeg --results docs/results.md" in page
+    assert str(tmp_path) not in page
+    assert not re.search(r"20\d\d-\d\d", page)
+    # tables have as many cells in each line
+    for block in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
+        assert len({line.count("|") for line in block.splitlines()}) == 1
+    write_results(tmp_path / "results.md", folder, asked, summary)
+    assert (tmp_path / "results.md").read_text(encoding="utf-8") == page
+
+
+def test_curves_are_drawn(folder, asked):
+    pytest.importorskip("matplotlib")
+    from diffc.bench.report.curves import write_curves
+
+    files = write_curves(folder, asked, summarise(folder, asked))
+    assert sorted(path.name for path in files) == ["gmsd.png", "gmsd.svg", "psnr.png", "psnr.svg"]
+    assert "<svg" in (folder / "plots" / "psnr.svg").read_text()

@@ -1,0 +1,114 @@
+"""Base pictures are coded and decoded alike behind one interface, by name or by number."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from photograph import drawn
+from PIL import Image, features
+
+from diffc.codecs.shared.base_pictures.coders import BaseCoder, base_coder
+from diffc.errors import FileError, OptionError
+
+
+@pytest.mark.parametrize(("name", "identifier"), [("av1", 0), ("hevc", 1)])
+def test_a_coder_is_found_by_name_and_identifier(name: str, identifier: int) -> None:
+    coder = base_coder(name)
+    assert coder is base_coder(identifier)
+    assert (coder.name, coder.identifier) == (name, identifier)
+    assert len(coder.qualities) >= 60
+
+
+def test_an_unknown_name_is_the_callers_mistake() -> None:
+    with pytest.raises(OptionError, match="by av1 or hevc, not 'jpeg'"):
+        base_coder("jpeg")
+
+
+@pytest.mark.parametrize("identifier", [2, 255])
+def test_an_unknown_identifier_is_the_files(identifier: int) -> None:
+    with pytest.raises(FileError, match=f"0 or 1, not {identifier}"):
+        base_coder(identifier)
+
+
+@pytest.fixture(params=["av1", "hevc"])
+def coder(request: pytest.FixtureRequest) -> BaseCoder:
+    """Each coder, whether it can work here or not."""
+    return base_coder(request.param)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "1", "I;16"])
+def test_other_modes_are_refused(coder: BaseCoder, mode: str) -> None:
+    with pytest.raises(OptionError, match="RGB or L"):
+        coder.encode(Image.new(mode, (8, 8)), 50)
+
+
+@pytest.mark.parametrize("quality", [-1, 101])
+def test_other_qualities_are_refused(coder: BaseCoder, quality: int) -> None:
+    with pytest.raises(OptionError, match=f"quality is 0 to .*, not {quality}"):
+        coder.encode(Image.new("RGB", (8, 8)), quality)
+
+
+@pytest.mark.parametrize("size", [(0, 8), (8, -1), (8, 1 << 20)])
+def test_impossible_sizes_are_refused_before_anything_is_decoded(
+    coder: BaseCoder, size: tuple[int, int]
+) -> None:
+    with pytest.raises(FileError, match="has 1 to"):
+        coder.decode(b"anything", size, grey=False)
+
+
+def test_nothing_is_no_picture(coder: BaseCoder) -> None:
+    with pytest.raises(FileError, match="empty"):
+        coder.decode(b"", (8, 8), grey=False)
+
+
+@pytest.fixture
+def able(coder: BaseCoder) -> BaseCoder:
+    """Each coder that can work here."""
+    if coder.name == "hevc":
+        pytest.importorskip("pillow_heif")
+    elif not features.check("avif"):
+        pytest.skip("Pillow has no AVIF")
+    return coder
+
+
+def test_damage_raises_nothing_but_file_errors(able: BaseCoder) -> None:
+    source = random.Random(1)
+    size = (64, 48)
+    whole = able.encode(drawn(size, "RGB"), 40)
+    for number in range(300):
+        damaged = bytearray(whole)
+        if number % 3 == 0:
+            del damaged[source.randrange(len(damaged)) :]
+        elif number % 3 == 1:
+            damaged[source.randrange(len(damaged))] ^= 1 << source.randrange(8)
+        else:
+            damaged[: source.randint(1, 12)] = source.randbytes(source.randint(1, 12))
+        try:
+            decoded = able.decode(bytes(damaged), size, grey=False)
+        except FileError:
+            continue
+        assert (decoded.mode, decoded.size) == ("RGB", size)
+
+
+def test_the_size_is_what_was_asked_for_and_no_other(able: BaseCoder) -> None:
+    coded = able.encode(drawn((64, 48), "RGB"), 40)
+    for size in ((48, 64), (1, 1), (500, 3)):
+        try:
+            assert able.decode(coded, size, grey=False).size == size
+        except FileError:
+            continue
+
+
+def test_bytes_rise_with_quality(able: BaseCoder) -> None:
+    lengths = [len(able.encode(drawn((96, 64), "RGB"), quality)) for quality in able.qualities[::9]]
+    assert lengths == sorted(lengths)
+    assert lengths[-1] > 5 * lengths[0]
+
+
+def test_metadata_of_the_picture_is_not_coded(able: BaseCoder) -> None:
+    picture = drawn((16, 16), "RGB")
+    coded = able.encode(picture, 30)
+    picture.info["icc_profile"] = b"not a profile" * 50
+    picture.info["xmp"] = b"words"
+    assert able.encode(picture, 30) == coded

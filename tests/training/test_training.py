@@ -1,0 +1,297 @@
+"""Training: packed photos, resuming, the time limit, and an exported model that codes."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+from torch.nn import functional as F
+
+import diffc
+from diffc.codecs.relay.model import restoring_weights
+from diffc.codecs.relay.network import RestoringConfig, RestoringNetwork
+from diffc.codecs.relay.training_bases import PairCrops, encode_bases, pairs
+from diffc.codecs.training.__main__ import main
+from diffc.codecs.training.drawings import compare
+from diffc.codecs.training.loop import LoopSettings, learning_rate_scale
+from diffc.codecs.training.perceptual import PerceptualDistance
+from diffc.codecs.training.presets import read_preset
+from diffc.codecs.training.shards import Crops, pack, photos
+
+PRESET = """
+seed = 1
+[basis]
+channels = 16
+crops = 16
+crop = 64
+[denoiser]
+batch = 2
+crop = 64
+steps = {steps}
+learning_rate = 6e-4
+[denoiser.network]
+channels = 16
+width = 16
+inner_width = 16
+outer_blocks = 1
+inner_blocks = 1
+embedding = 8
+[synthesis]
+batch = 2
+crop = 64
+steps = {steps}
+learning_rate = 4e-4
+[synthesis.network]
+channels = 16
+widths = [16, 8, 8]
+blocks = [1, 1, 1]
+embedding = 8
+smoothing = 4
+[synthesis.losses]
+adversarial_from = 2
+[relay]
+variants = 2
+batch = 2
+crop = 64
+steps = {steps}
+learning_rate = 4e-4
+[relay.network]
+widths = [8, 8, 16]
+blocks = [1, 1, 1]
+embedding = 8
+unit_detail = true
+
+[relay.losses]
+unrolled_from = 1
+adversarial_from = 2
+[texture]
+batch = 2
+crop = 64
+steps = {steps}
+learning_rate = 1e-3
+[tokens]
+batch = 2
+crop = 128
+steps = {steps}
+learning_rate = 1e-3
+[tokens.network]
+channels = 16
+fine_width = 8
+width = 8
+global_words = 8
+coarse_words = 8
+middle_words = 8
+fine_words = 8
+fine_grids = 2
+embedding = 4
+[tokens.control]
+embedding = 8
+gains = 2
+inner_additions = 1
+[tokens.losses]
+prefixes = [1.0, 1.0, 1.0, 1.0]
+[distil]
+batch = 1
+crop = 128
+steps = {steps}
+learning_rate = 1e-3
+[distil.losses]
+prefixes = [1.0, 1.0, 1.0, 1.0]
+[index]
+batch = 64
+crop = 128
+steps = {steps}
+learning_rate = 1e-3
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Photos, a preset and perceptual weights to train from."""
+    pictures = tmp_path / "photos"
+    pictures.mkdir()
+    for index in range(2):
+        noise = Image.effect_noise((200, 180), 80 + index)
+        Image.merge("RGB", (noise, noise.rotate(90, expand=False), noise)).save(
+            pictures / f"{index}.jpg"
+        )
+    generator = torch.Generator().manual_seed(0)
+    widths = {"conv0": (3, 3, 1)}
+    layers = "conv11 conv12 conv21 conv22 conv31 conv32 conv33 conv34 conv41 conv42"
+    before = 3
+    for layer in layers.split():
+        widths[layer] = (before, 4, 3)
+        before = 4
+    weights = {}
+    for layer, (inputs, outputs, kernel) in widths.items():
+        shape = (outputs, inputs, kernel, kernel)
+        weights[f"{layer}.weight"] = torch.randn(shape, generator=generator) * 0.3
+        weights[f"{layer}.bias"] = torch.zeros(outputs)
+    save_file(weights, tmp_path / "perceptual.safetensors")
+    return tmp_path
+
+
+def train(folder: Path, run: str, steps: int, *more: str) -> int:
+    preset = folder / f"{steps}.toml"
+    preset.write_text(PRESET.format(steps=steps))
+    return main(
+        [
+            str(folder / run),
+            *("--photos", str(folder / "photos")),
+            *("--preset", str(preset)),
+            *("--perceptual-weights", str(folder / "perceptual.safetensors")),
+            *more,
+        ]
+    )
+
+
+def test_one_command_trains_a_model_that_codes(
+    folder: Path, photo: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = ("--model", str(folder / "model"), "--relay-model", str(folder / "relay"))
+    models += ("--perco-model", str(folder / "perco"))
+    monkeypatch.setenv("DIFFC_MODELS", str(folder))
+    assert train(folder, "run", 4, *models) == 0
+    assert json.loads((folder / "model" / "config.json").read_text())["kind"] == "patch"
+    assert list((folder / "run" / "denoiser").glob("step-*.png"))
+    checkpoint = load_file(folder / "run" / "distil" / "checkpoint.safetensors")
+    # of the tokens nothing may change: the index model and files were made with them
+    assert {key.split("/")[0] for key in checkpoint} == {"control", "generator"}
+    before = load_file(folder / "run" / "tokens" / "checkpoint.safetensors")
+    additions = "averaged.control.of_picture.weight", "averaged.of_picture.weight"
+    assert not torch.equal(before[f"tokens/{additions[0]}"], checkpoint[f"control/{additions[1]}"])
+    for codec, name in (("ddcm", "model"), ("relay", "relay"), ("perco", "perco")):
+        data = diffc.encode(photo, backend=codec, quality=30, model=str(folder / name))
+        with diffc.decoding(model=folder / name):
+            assert diffc.decode(data).size == photo.size
+
+
+def test_base_pictures_stand_beside_their_photos(folder: Path) -> None:
+    shards = pack(sorted((folder / "photos").iterdir()), folder / "shards")
+    path = folder / "bases.safetensors"
+    encode_bases(photos(shards, scales=(1.0,)), path, variants=3, seed=4)
+    found = pairs(photos(shards, scales=(1.0,)), path)
+    assert len(found) == 6
+    for pair in found:
+        base = pair.base(slice(0, 176), slice(0, 192))
+        assert pair.photo.shape == base.shape == (3, 176, 192)
+        part = pair.base(slice(16, 80), slice(100, 164))
+        # the place of a part is a quotient, so rows and then columns may round otherwise
+        difference = (part.float() - base[:, 16:80, 100:164].float()).abs()
+        assert float(difference.max()) <= 2
+        assert float(difference.mean()) < 0.1
+        error = (pair.photo.float() - base.float()).square().mean().sqrt() / 127.5
+        assert pair.level == pytest.approx(float(error), rel=1e-5)
+        assert pair.scale in (1.0, 1.5, 2.0, 3.0)
+    crops = PairCrops(found, 64, torch.Generator().manual_seed(0))
+    photo_crops, base_crops, levels, scales = crops.batch(5)
+    assert photo_crops.shape == base_crops.shape == (5, 3, 64, 64)
+    assert levels.shape == scales.shape == (5,)
+    with pytest.raises(ValueError, match="at least 999"):
+        PairCrops(found, 999, torch.Generator())
+
+
+def test_a_grid_cannot_be_drawn_by_a_constant() -> None:
+    torch.manual_seed(0)
+    network = RestoringNetwork(RestoringConfig(widths=(8, 8, 8), blocks=(1, 1, 1), embedding=8))
+    network.requires_grad_(False)
+    torch.nn.init.normal_(network.leave)
+    flat = torch.ones(1, 8, 6, 6)
+    made = F.pixel_shuffle(F.conv2d(flat, network._kernel(), padding=1), 4)[:, :, 4:-4, 4:-4]
+    assert torch.allclose(made, made.mean((2, 3), keepdim=True).expand_as(made), atol=1e-4)
+    assert float(made.abs().mean()) > 0.1
+
+
+def test_a_stopped_run_goes_on_where_it_was(folder: Path) -> None:
+    stages = ("denoiser", "synthesis", "relay", "texture", "tokens", "distil")
+    assert train(folder, "whole", 4, "--stages", *stages) == 0
+    # no time at all is one step at a time
+    for _ in range(3):
+        assert train(folder, "parts", 4, "--stages", "denoiser", "--minutes", "0") == 3
+    assert train(folder, "parts", 4, "--stages", "denoiser", "synthesis") == 0
+    for _ in range(3):
+        assert train(folder, "parts", 4, "--stages", "relay", "--minutes", "0") == 3
+    assert train(folder, "parts", 4, "--stages", "relay", "texture") == 0
+    for _ in range(3):
+        assert train(folder, "parts", 4, "--stages", "tokens", "--minutes", "0") == 3
+    assert train(folder, "parts", 4, "--stages", "tokens") == 0
+    for _ in range(3):
+        assert train(folder, "parts", 4, "--stages", "distil", "--minutes", "0") == 3
+    assert train(folder, "parts", 4, "--stages", "distil") == 0
+    for stage in stages:
+        whole = load_file(folder / "whole" / stage / "checkpoint.safetensors")
+        parts = load_file(folder / "parts" / stage / "checkpoint.safetensors")
+        assert whole.keys() == parts.keys()
+        assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_a_run_begins_with_given_weights(folder: Path) -> None:
+    model = folder / "start"
+    stages = ("--stages", "relay", "texture", "export-relay", "--relay-model", str(model))
+    assert train(folder, "first", 2, *stages) == 0
+    assert train(folder, "second", 1, "--stages", "relay", "--relay-start", str(model)) == 0
+    made = load_file(folder / "second" / "relay" / "checkpoint.safetensors")
+    for name, value in restoring_weights(model).items():
+        # one update of Adam, at a learning rate of 4e-4
+        assert float((made[f"restoring/module.{name}"] - value).abs().max()) < 1e-3
+
+
+def test_drawings_are_judged_by_their_features(folder: Path) -> None:
+    distance = PerceptualDistance(folder / "perceptual.safetensors")
+    generator = torch.Generator().manual_seed(0)
+    photo, first, second = torch.rand((3, 2, 3, 64, 64), generator=generator) * 2 - 1
+
+    def judged(*drawings: torch.Tensor) -> list[float]:
+        same_view = torch.Generator().manual_seed(1)
+        return [float(x) for x in compare(distance, torch.cat(drawings), photo, same_view)]
+
+    nothing = judged(photo, photo)
+    assert max(nothing) < 0.01
+    error, spread = judged(first, second)
+    assert error > 0.05
+    assert spread > 0.05
+    one_sided, half = judged(photo, first)
+    assert one_sided == pytest.approx(half / 2, rel=0.05)
+    assert judged(first, first)[1] < 0.01
+
+
+def test_shards_hold_the_photos_own_bytes(folder: Path) -> None:
+    paths = sorted((folder / "photos").iterdir())
+    shards = pack(paths, folder / "shards")
+    found = list(photos(shards, scales=(1.0,)))
+    assert [tuple(picture.shape) for picture in found] == [(3, 180, 200)] * 2
+    with Image.open(paths[0]) as image:
+        assert found[0].permute(1, 2, 0).numpy().tobytes() == image.convert("RGB").tobytes()
+    crops = Crops(found, 64, torch.Generator().manual_seed(0))
+    batch = crops.batch(3)
+    assert batch.shape == (3, 3, 64, 64)
+    assert -1 <= float(batch.min()) < float(batch.max()) <= 1
+    with pytest.raises(ValueError, match="at least 999"):
+        Crops(found, 999, torch.Generator())
+
+
+def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
+    settings = LoopSettings(steps=100, warmup=10, decay_from=0.6)
+    scales = [learning_rate_scale(step, settings) for step in range(101)]
+    assert scales[0] == pytest.approx(0.1)
+    assert scales[20] == scales[59] == 1
+    assert scales[60:] == sorted(scales[60:], reverse=True)
+    assert scales[100] == pytest.approx(0)
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu"])
+def test_presets_are_complete(name: str) -> None:
+    preset = read_preset(name)
+    assert 0 < preset.relay_losses.unrolled_from <= preset.relay_losses.adversarial_from
+    assert preset.denoiser_network.channels == preset.synthesis_network.channels == 128
+    assert math.isfinite(preset.losses.adversarial)
+
+
+def test_an_unknown_preset_is_an_error() -> None:
+    with pytest.raises(ValueError, match="'tpu'"):
+        read_preset("tpu")
