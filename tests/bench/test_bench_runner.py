@@ -118,7 +118,7 @@ def test_the_work_goes_image_by_image_and_says_how_far_it_is(folder, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from diffc.bench import rows, runner
+from diffc.bench.run import rows, runner
 
 where, count = sys.argv[3], int(sys.argv[4])
 append = rows.RowStore.append

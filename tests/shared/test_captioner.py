@@ -159,7 +159,7 @@ def test_without_transformers_the_extra_is_named(
     photo: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
-    with pytest.raises(ValueError, match=r'needs transformers.*pip install "diffc.captions."'):
+    with pytest.raises(ValueError, match=r'needs transformers.*pip install "diffc.caption."'):
         diffc.encode(photo, backend="planes", caption="auto")
     assert diffc.info(diffc.encode(photo, backend="planes", caption="by hand")).caption == "by hand"
 
