@@ -70,6 +70,8 @@ benchmark: $(FULL)/ready
 $(FULL)/ready: pyproject.toml setup.cfg constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(FULL)
 	$(FULL)/bin/python $(PIP) "setuptools>=77" wheel
+# links to modules that have moved would stay importable
+	rm -rf build/__editable__.*
 	$(FULL)/bin/python $(PIP) --editable ".[dev]"
 	touch $@
 

@@ -10,11 +10,10 @@ from typing import IO, Any
 from PIL import Image, ImageFile
 
 from diffc.api import UNCHANGED_ONLY, info_of, kept, wants_kept
-from diffc.container.body import Body, read_body
 from diffc.container.diagnosis import diagnose
 from diffc.container.header import Header
 from diffc.container.layout import MAGIC
-from diffc.container.reader import read_header
+from diffc.container.reader import Body, read_body, read_header
 from diffc.decode_options import decode_options
 from diffc.errors import FileError
 

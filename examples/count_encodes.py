@@ -14,8 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from diffc.codecs.relay.rate_search import UNUSED, Trials, fit
-from diffc.codecs.relay.refinement import ROUGH, refined
+from diffc.codecs.relay.rate_search import ROUGH, UNUSED, Trials, fit, refined
 from diffc.codecs.shared.base_pictures.av1_picture import FAST, Av1Coder
 from diffc.codecs.shared.base_pictures.coders import BaseCoder, base_coder
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
 
 from PIL import Image
 
-from diffc.container.body import read_body
 from diffc.container.header import Header
-from diffc.container.reader import read_header
+from diffc.container.reader import read_body, read_header
 from diffc.decode_options import with_changes
+from diffc.file_io import write_whole
 from diffc.threads import usable_threads
 
 if TYPE_CHECKING:
@@ -211,28 +211,6 @@ def save(image: Any, path: Path_, **options: Any) -> None:
     it first.  Arguments and errors are those of `encode`.
     """
     write_whole(path, encode(image, **options))
-
-
-def write_whole(path: Path_, data: bytes) -> None:
-    """Write a file beside its place and move it there at once.
-
-    A symbolic link stays and its target is replaced; what is no file, such as a pipe, is written
-    to.
-    """
-    target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file():
-        target.write_bytes(data)
-        return
-    part = target.with_name(f".{os.urandom(8).hex()}.part")
-    try:
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
 
 
 @dataclass(frozen=True)

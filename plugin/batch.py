@@ -11,9 +11,8 @@ from PIL import Image
 
 from diffc.api import Source, as_kind, check_kind, encode, info_of, opened
 from diffc.codec import DecodeOptions, no_progress
-from diffc.container.body import Body, read_body
 from diffc.container.header import Header
-from diffc.container.reader import read_header
+from diffc.container.reader import Body, read_body, read_header
 from diffc.decode_options import with_changes
 from diffc.progress import part_of
 

@@ -44,3 +44,13 @@ class RateError(ValueError):
 
 class OptionError(ValueError):
     """An option of the caller's cannot hold here; raised where a `ValueError` would mean the file."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return an error's message as one line."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror
+    elif isinstance(error, MemoryError):
+        text = "there is too little memory"
+    return " ".join(text.split())

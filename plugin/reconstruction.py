@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from diffc.codec import Codec, Coded, DecodeOptions
-from diffc.container.body import Body
 from diffc.container.header import Header
+from diffc.container.reader import Body
 from diffc.errors import OptionError
 from diffc.pictures.alpha import decode_alpha
 from diffc.registry import load_codec

@@ -18,8 +18,9 @@ from diffc.adapters.opencv.files import SNIFFED, is_ours, names_ours, path_of, p
 from diffc.adapters.opencv.flags import parse_flags
 from diffc.adapters.opencv.host import error_type, failure, find_cv2, log, need_cv2
 from diffc.adapters.opencv.params import refuse_keywords, take_params
-from diffc.api import decode, info, write_whole
+from diffc.api import decode, info
 from diffc.container.diagnosis import diagnose
+from diffc.file_io import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -26,8 +26,7 @@ from diffc.codecs.cod import model
 from diffc.codecs.cod.config import CodConfig
 from diffc.codecs.cod.rates import choices, chosen, folder_for, grid_of
 from diffc.codecs.shared.models import fingerprint
-from diffc.codecs.shared.pictures import padded
-from diffc.codecs.shared.size_limit import too_large
+from diffc.codecs.shared.pictures import padded, too_large
 from diffc.codecs.shared.tokens.fixed_length import pack, unpack
 from diffc.devices import device_of
 

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from diffc.codecs.cod.config import PATCH
 from diffc.codecs.cod.folder import read_config, read_network
-from diffc.codecs.cod.folding import folded
-from diffc.codecs.shared.model_loading import fast_dtype, load_once
+from diffc.codecs.cod.one_step import folded
+from diffc.codecs.shared.models import fast_dtype, load_once
 from diffc.codecs.shared.networks.blocks import placed
 from diffc.codecs.shared.tiling.picture_means import Means, with_picture_means
 from diffc.codecs.shared.tokens.vector_quantiser import nearest, words

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from diffc.codec import Progress
-from diffc.codecs.ddcm.atom_choice import Ranking, by_shift, by_total, rank, take
-from diffc.codecs.ddcm.atoms import AtomModel, encode_atoms
+from diffc.codecs.ddcm.atoms import AtomModel, Ranking, by_shift, by_total, encode_atoms, rank, take
 from diffc.codecs.ddcm.codebook import Atoms, HadamardCodebook
 from diffc.codecs.shared.diffusion.denoisers import Denoiser
 from diffc.codecs.shared.diffusion.latent_noise import initial_noise

@@ -32,8 +32,7 @@ from diffc.codecs.perco.rates import Stream, at_quality, fit
 from diffc.codecs.perco.settings import PercoSettings
 from diffc.codecs.perco.tokeniser import Tokens
 from diffc.codecs.shared import models as model_folder
-from diffc.codecs.shared.pictures import padded
-from diffc.codecs.shared.size_limit import too_large
+from diffc.codecs.shared.pictures import padded, too_large
 from diffc.devices import device_of
 
 KINDS = (KIND, model_folder.PERCO_SD)

@@ -16,7 +16,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from diffc.codecs.perco.order import coding_order, group_sizes
+from diffc.codecs.perco.sequence import coding_order, group_sizes
 
 STAGES = 7
 

@@ -27,8 +27,13 @@ from diffc.codecs.shared.latents import patch_model
 from diffc.codecs.shared.latents.denoiser import LatentDenoiser
 from diffc.codecs.shared.latents.patch_model import DENOISER_MARGIN, DENOISER_TILE
 from diffc.codecs.shared.latents.patch_transform import PATCH
-from diffc.codecs.shared.model_loading import fast_dtype, load_once, with_convolutions_in
-from diffc.codecs.shared.models import config_of, fingerprint
+from diffc.codecs.shared.models import (
+    config_of,
+    fast_dtype,
+    fingerprint,
+    load_once,
+    with_convolutions_in,
+)
 from diffc.codecs.shared.networks.blocks import placed
 from diffc.codecs.shared.networks.byte_weights import from_bytes
 from diffc.codecs.shared.tiling.exact import in_tiles

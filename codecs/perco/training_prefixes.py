@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from diffc.codecs.perco.order import coding_rank
+from diffc.codecs.perco.sequence import coding_rank
 from diffc.codecs.perco.tokeniser import Tokens
 
 

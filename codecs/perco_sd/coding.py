@@ -10,8 +10,7 @@ from diffc.codec import Coded, DecodeOptions, Encoded, Rate
 from diffc.codecs.perco.bitstream import PercoParameters
 from diffc.codecs.perco.settings import PercoSettings
 from diffc.codecs.perco_sd import model as perco_sd_model
-from diffc.codecs.shared.pictures import padded
-from diffc.codecs.shared.size_limit import too_large
+from diffc.codecs.shared.pictures import padded, too_large
 from diffc.codecs.shared.tokens.fixed_length import pack, payload_length, unpack
 from diffc.errors import OptionError, RateError
 

@@ -20,11 +20,14 @@ from torch import Tensor
 from diffc.codec import DecodeOptions
 from diffc.codecs.perco_sd.hyper_encoder import read_hyper_encoder
 from diffc.codecs.perco_sd.unet import TokenConditionedUNet, read_widened_unet
-from diffc.codecs.shared.diffusion.ddim_times import ddim_times, last_alpha_bar
 from diffc.codecs.shared.diffusion.latent_noise import initial_noise
-from diffc.codecs.shared.diffusion.schedules import variance_preserving_wrap
+from diffc.codecs.shared.diffusion.schedules import (
+    ddim_times,
+    last_alpha_bar,
+    variance_preserving_wrap,
+)
 from diffc.codecs.shared.diffusion.walk import advance, deterministic
-from diffc.codecs.shared.model_loading import fast_dtype, load_once
+from diffc.codecs.shared.models import fast_dtype, load_once
 from diffc.codecs.shared.networks.blocks import placed
 from diffc.codecs.shared.stable_diffusion.autoencoder import LatentAutoencoder
 from diffc.codecs.shared.stable_diffusion.folder import (

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from diffc.codecs.relay.settings import SCALES
 from diffc.errors import FileError
+
+SCALES = (1.0, 1.5, 2.0, 3.0)
 
 # bits of the first byte: base (3), scale (2), grey, seed follows; then the level; then the seed
 _FIELDS = struct.Struct(">BB")

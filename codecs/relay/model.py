@@ -14,11 +14,16 @@ from torch import Tensor
 from diffc.codec import Progress, no_progress
 from diffc.codecs.relay.diffusion import onward
 from diffc.codecs.relay.network import RestoringConfig, RestoringNetwork
-from diffc.codecs.shared.model_loading import fast_dtype, load_once, with_convolutions_in
-from diffc.codecs.shared.models import config_of, fingerprint
+from diffc.codecs.shared.models import (
+    config_of,
+    fast_dtype,
+    fingerprint,
+    load_once,
+    with_convolutions_in,
+)
 from diffc.codecs.shared.networks.blocks import placed
 from diffc.codecs.shared.networks.byte_weights import from_bytes
-from diffc.codecs.shared.tiling.strips import Finish, in_strips
+from diffc.codecs.shared.tiling.exact import Finish, in_strips
 
 KIND = "restoring"
 WEIGHTS = "restoring.safetensors"

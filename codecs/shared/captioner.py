@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from diffc.captions import tidied
-from diffc.codecs.shared.model_loading import load_once
+from diffc.codecs.shared.models import load_once
 from diffc.devices import device_of
 from diffc.errors import OptionError
 from diffc.models import store

@@ -1,10 +1,17 @@
-"""Model folders for codecs: embedded ones by name, others by name, path or fingerprint."""
+"""Models of codecs: folders, embedded or found by name, path or fingerprint, and read once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
 
 from diffc.codec import DecodeOptions
 from diffc.errors import ModelNotAvailableError, OptionError
@@ -25,12 +32,15 @@ __all__ = [
     "PERCO_SD",
     "config_of",
     "embedded_folder",
+    "fast_dtype",
     "fingerprint",
     "folder_of",
     "folder_with",
     "kind_of",
+    "load_once",
     "variant_of",
     "weight_files",
+    "with_convolutions_in",
 ]
 
 # kind of a model, as its config.json says -> name for ``model=`` -> folder; the default is first
@@ -148,3 +158,55 @@ def folder_with(
             return folder
         seen.append(f"{folder.name} ({found.hex()})")
     return lookup.fetched(wanted, kinds, seen, allow_download=options.allow_download)
+
+
+Model = TypeVar("Model")
+
+
+def fast_dtype(device: str) -> torch.dtype:
+    """Return bfloat16 where the hardware multiplies it, else float32.
+
+    Nothing entropy-coded depends on it: a file written with one decodes with the other.
+    """
+    if device == "cpu":
+        # torch has no public question for it; without an answer float32 is always right
+        probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+        native = probe is not None and bool(probe())
+    else:
+        native = device.startswith("cuda") and torch.cuda.get_device_capability(device) >= (8, 0)
+    return torch.bfloat16 if native else torch.float32
+
+
+def with_convolutions_in(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """Convert the convolutions' weights, and with them the features between; the rest stays."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.to(dtype)
+    return network
+
+
+# a model may load another that it stands beside
+_loading = threading.RLock()
+
+
+def load_once(kind: Callable[[Path, str], Model], folder: Path, device: str) -> Model:
+    """Return ``kind(folder, device)``, made once in a process as long as the files stay the same.
+
+    Raises
+    ------
+    OSError
+        If the folder holds no such model.
+    """
+    # threads that ask at the same time wait for one reading
+    with _loading, torch.inference_mode(False):
+        mark = fingerprint(folder) if kind_of(folder) is not None else b""
+        model: Model = _load(kind, folder.resolve(), device, mark)
+        return model
+
+
+@lru_cache(maxsize=8)
+def _load(kind: Callable[[Path, str], Any], folder: Path, device: str, mark: bytes) -> Any:
+    try:
+        return kind(folder, device)
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise OSError(f"{folder} is no model of this kind ({error}): fetch it anew") from error

@@ -60,3 +60,30 @@ class PictureRows:
         below = rows.stop - rows.start - found.shape[2]
         found = F.pad(found, (0, self.shape[3] - width, 0, below), mode="replicate")
         return found.to(self._device)
+
+
+def too_large(what: str, width: int, height: int, multiple: int) -> str:
+    """Say so if padding makes of a thin picture more pixels than Pillow would open.
+
+    Parameters
+    ----------
+    what : str
+        Whose size it is, for the sentence.
+    width, height : int
+        In pixels.
+    multiple : int
+        Sides are padded to multiples of it.
+
+    Returns
+    -------
+    str
+        What is wrong; empty if nothing is.
+    """
+    limit = Image.MAX_IMAGE_PIXELS
+    pixels = (width + -width % multiple) * (height + -height % multiple)
+    if limit is None or pixels <= 2 * limit:
+        return ""
+    return (
+        f"{what} of {width}x{height} pixels, padded to multiples of {multiple}, exceeds twice "
+        "PIL.Image.MAX_IMAGE_PIXELS: raise that limit if it is wanted"
+    )

@@ -19,7 +19,7 @@ from diffc.bench.run.places import RUN
 from diffc.bench.run.rows import Row, RowStore
 from diffc.bench.run.run_file import read_run
 from diffc.bench.run.runner import Complain, Progress, prepare, run
-from diffc.cli.items import reason_of
+from diffc.errors import reason_of
 
 DEFAULT_BPP = 0.05
 SHEET = "sheet.png"

@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffc.cli.items import SOME_FAILED, STANDARD
+from diffc.cli.items import SOME_FAILED
 from diffc.cli.progress import Bars
+from diffc.file_io import STANDARD
 
 if TYPE_CHECKING:
     from diffc.bench.comparison import Comparison

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from diffc.api import info
-from diffc.cli.items import STANDARD, Item, check_target, plan, run_all, write
+from diffc.cli.items import Item, check_target, plan, run_all, write
 from diffc.cli.progress import Bars
+from diffc.file_io import STANDARD
 
 
 def add_to(commands: Any) -> None:

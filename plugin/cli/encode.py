@@ -7,8 +7,9 @@ import sys
 import time
 from typing import Any
 
-from diffc.cli.items import STANDARD, Item, check_target, plan, run_all, write
+from diffc.cli.items import Item, check_target, plan, run_all, write
 from diffc.cli.progress import Bars
+from diffc.file_io import STANDARD
 
 # modes whose pixels stay in the space of their profile when they are saved
 _PROFILE_KEPT = ("1", "L", "LA", "RGB", "RGBA", "P", "PA")

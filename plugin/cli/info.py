@@ -8,7 +8,8 @@ from dataclasses import asdict
 from typing import Any
 
 from diffc.api import Info, info
-from diffc.cli.items import STANDARD, run_all
+from diffc.cli.items import run_all
+from diffc.file_io import STANDARD
 
 
 def add_to(commands: Any) -> None:

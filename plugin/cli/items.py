@@ -11,9 +11,9 @@ from typing import TypeVar
 
 from PIL import Image
 
-from diffc.api import write_whole
+from diffc.errors import reason_of
+from diffc.file_io import STANDARD, write_whole
 
-STANDARD = "-"
 SOME_FAILED = 3
 
 T = TypeVar("T")
@@ -136,13 +136,3 @@ def run_all(
             failed += 1
             complain(f"diffc: {name_of(item)}: {reason_of(error)}")
     return 0 if not failed else 1 if len(items) == 1 else SOME_FAILED
-
-
-def reason_of(error: BaseException) -> str:
-    """Return an error's message as one line."""
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        text = error.strerror
-    elif isinstance(error, MemoryError):
-        text = "there is too little memory"
-    return " ".join(text.split())

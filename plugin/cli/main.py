@@ -17,7 +17,7 @@ from PIL import Image
 
 import diffc
 from diffc.cli import bench, compare, decode, encode, info, models
-from diffc.cli.items import reason_of
+from diffc.errors import reason_of
 
 _INTERRUPTED, _BROKEN_PIPE = 130, 141
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from diffc.container.body import Body, open_body, read_body
 from diffc.container.diagnosis import diagnose
 from diffc.container.header import Header
 from diffc.container.layout import CONTAINER_VERSION, MAGIC, METADATA_LIMIT
-from diffc.container.reader import parse_header, read_header
+from diffc.container.reader import Body, open_body, parse_header, read_body, read_header
 from diffc.container.writer import Envelope
 
 __all__ = [

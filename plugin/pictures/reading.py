@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from diffc.cli.items import STANDARD
 from diffc.container.diagnosis import diagnose
+from diffc.file_io import STANDARD
 
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _HEIF_EXTENSIONS = (".heic", ".heif", ".hif")

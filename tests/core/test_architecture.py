@@ -13,7 +13,8 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = {"plugin": "diffc", "codecs": "diffc.codecs", "adapters": "diffc.adapters"}
 # the core from the ground up: a room imports itself and those before it
 GROUND = (
-    "errors threads progress devices optional_packages key_value rate codec decode_options registry"
+    "errors threads progress devices file_io optional_packages key_value rate codec decode_options"
+    " registry"
 )
 ROOMS = (
     {*GROUND.split()},
@@ -30,12 +31,6 @@ ROOMS = (
 )
 # to be emptied: (module or room, what it imports against the rules)
 EXCEPTIONS = {
-    # reading and writing of files is the command line's still
-    ("diffc.pictures.reading", "diffc.cli.items"),
-    ("diffc.bench.comparison", "diffc.cli.items"),
-    ("diffc.bench.run.preparation", "diffc.cli.items"),
-    ("diffc.bench.run.row_maker", "diffc.cli.items"),
-    ("diffc.bench.run.speed", "diffc.cli.items"),
     # files of perco may hold what PerCo (SD) made
     ("diffc.codecs.perco", "diffc.codecs.perco_sd"),
     ("diffc.codecs.perco_sd", "diffc.codecs.perco"),

@@ -21,10 +21,9 @@ from PIL import Image, ImageFile
 import diffc
 from diffc.codec import Coded, DecodeOptions, Encoded, Rate
 from diffc.codecs.ddcm import codebook
-from diffc.codecs.ddcm.atom_choice import by_shift, rank, take
+from diffc.codecs.ddcm.atoms import by_shift, rank, take
 from diffc.codecs.ddcm.codebook import BlockLayout, HadamardCodebook
-from diffc.codecs.ddcm.codec import DdcmCodec
-from diffc.codecs.ddcm.settings import DdcmSettings
+from diffc.codecs.ddcm.codec import DdcmCodec, DdcmSettings
 from diffc.codecs.shared.models import fingerprint
 from diffc.pictures.pixels import from_pillow, to_tensor
 

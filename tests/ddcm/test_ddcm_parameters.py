@@ -11,8 +11,7 @@ from PIL import Image
 import diffc
 from diffc.codec import Coded, DecodeOptions, Rate
 from diffc.codecs.ddcm.bitstream import DdcmParameters, packed_length, unpack
-from diffc.codecs.ddcm.codec import DdcmCodec
-from diffc.codecs.ddcm.settings import DdcmSettings
+from diffc.codecs.ddcm.codec import DdcmCodec, DdcmSettings
 from diffc.pictures.pixels import from_pillow, to_tensor
 
 

@@ -16,7 +16,7 @@ from diffc.codec import DecodeOptions
 from diffc.codecs.shared import models
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.shared.latents.patch_model import sigma_table
-from diffc.codecs.shared.model_loading import fast_dtype
+from diffc.codecs.shared.models import fast_dtype
 
 
 @pytest.mark.parametrize(

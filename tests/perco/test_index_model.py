@@ -26,7 +26,7 @@ from diffc.codecs.perco.index_contexts import (
 )
 from diffc.codecs.perco.index_model import LARGEST, SHIFT, IndexModel
 from diffc.codecs.perco.integer_frequencies import STEP, TOTAL, cumulative
-from diffc.codecs.perco.order import coding_order
+from diffc.codecs.perco.sequence import coding_order
 from diffc.codecs.perco.tokeniser import TokenConfig, TokenNetwork
 from diffc.codecs.perco.training_index import WEIGHTS, IndexStage, write_index_model
 from diffc.codecs.perco.training_index_network import IndexConfig, IndexNetwork

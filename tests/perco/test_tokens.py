@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from diffc.codecs.perco.control import ControlConfig, TokenControl
-from diffc.codecs.perco.order import GROUPS, coding_order, coding_rank, group_sizes
+from diffc.codecs.perco.sequence import GROUPS, coding_order, coding_rank, group_sizes
 from diffc.codecs.perco.tokeniser import TokenConfig, TokenNetwork, Tokens
 from diffc.codecs.shared.diffusion.token_sampling import guided, noise_levels, sample
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser

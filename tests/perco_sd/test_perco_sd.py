@@ -24,14 +24,16 @@ from torch.nn import functional
 from diffc.codec import DecodeOptions
 from diffc.codecs.perco_sd import hyper_encoder
 from diffc.codecs.perco_sd import model as perco_sd_model
-from diffc.codecs.perco_sd.hyper_encoder import HyperEncoderConfig, empty_hyper_encoder
+from diffc.codecs.perco_sd.hyper_encoder import (
+    CosineQuantiser,
+    HyperEncoderConfig,
+    empty_hyper_encoder,
+)
 from diffc.codecs.perco_sd.model import PercoSdModel
-from diffc.codecs.perco_sd.quantiser import CosineQuantiser
 from diffc.codecs.perco_sd.unet import read_widened_unet
-from diffc.codecs.shared import model_loading
-from diffc.codecs.shared.diffusion.ddim_times import ddim_times, last_alpha_bar
+from diffc.codecs.shared import models as shared_models
 from diffc.codecs.shared.diffusion.latent_noise import initial_noise
-from diffc.codecs.shared.diffusion.schedules import alpha_bars
+from diffc.codecs.shared.diffusion.schedules import alpha_bars, ddim_times, last_alpha_bar
 from diffc.codecs.shared.stable_diffusion import autoencoder
 from diffc.codecs.shared.stable_diffusion.folder import read_pipeline
 from diffc.codecs.shared.stable_diffusion.prompt_embedding import embedding_of
@@ -466,7 +468,7 @@ def test_a_model_is_read_once(release: Path, monkeypatch: pytest.MonkeyPatch) ->
     first = perco_sd_model.load(release, "cpu")
     monkeypatch.setattr(perco_sd_model, "read_widened_unet", None)
     assert perco_sd_model.load(release, "cpu") is first
-    model_loading._load.cache_clear()
+    shared_models._load.cache_clear()
     with pytest.raises(OSError, match="no model of this kind"):
         perco_sd_model.load(release, "cpu")
 

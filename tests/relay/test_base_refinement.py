@@ -6,8 +6,7 @@ import pytest
 from photograph import drawn
 from PIL import Image, features
 
-from diffc.codecs.relay.rate_search import Trials, fit
-from diffc.codecs.relay.refinement import ROUGH, refined
+from diffc.codecs.relay.rate_search import ROUGH, Trials, fit, refined
 from diffc.codecs.shared.base_pictures.av1_picture import FAST, Av1Coder
 
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")

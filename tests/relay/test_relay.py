@@ -19,9 +19,9 @@ import diffc
 from diffc.codec import Coded, DecodeOptions, Encoded, Rate
 from diffc.codecs.relay import decoder, rate_search
 from diffc.codecs.relay import model as restoring_model
-from diffc.codecs.relay.codec import RelayCodec
+from diffc.codecs.relay.bitstream import SCALES
+from diffc.codecs.relay.codec import RelayCodec, RelaySettings
 from diffc.codecs.relay.rate_search import Trials, at_quality, base_size
-from diffc.codecs.relay.settings import SCALES, RelaySettings
 from diffc.codecs.shared.base_pictures.coders import base_coder
 from diffc.codecs.shared.pictures import grey_or_color
 from diffc.pictures.pixels import from_pillow, to_tensor

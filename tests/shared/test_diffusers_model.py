@@ -22,9 +22,8 @@ from tiny_pipelines import KINDS, make_pipeline
 
 import diffc
 from diffc.codec import DecodeOptions
-from diffc.codecs.ddcm.codec import DdcmCodec
-from diffc.codecs.ddcm.settings import DdcmSettings
-from diffc.codecs.shared import model_loading
+from diffc.codecs.ddcm.codec import DdcmCodec, DdcmSettings
+from diffc.codecs.shared import models as shared_models
 from diffc.codecs.shared.stable_diffusion import autoencoder, prompt_embedding
 from diffc.codecs.shared.stable_diffusion import pipeline as diffusers_model
 from diffc.codecs.shared.stable_diffusion.pipeline import DiffusersNetworks
@@ -458,7 +457,7 @@ def test_a_file_opens_in_another_precision(
 ) -> None:
     def compute_in(dtype: torch.dtype) -> None:
         monkeypatch.setattr(diffusers_model, "fast_dtype", lambda device: dtype)
-        model_loading._load.cache_clear()
+        shared_models._load.cache_clear()
         assert DiffusersNetworks(here / "flow", "cpu").dtype is dtype
 
     options = {"backend": "ddcm", "model": here / "flow", "target_size": 900, "steps": 12}
@@ -470,7 +469,7 @@ def test_a_file_opens_in_another_precision(
         compute_in(torch.float32)
         made.append(diffc.decode(data))
     finally:
-        model_loading._load.cache_clear()
+        shared_models._load.cache_clear()
     assert made[0] != made[1]
     assert psnr(*made) > 35
 

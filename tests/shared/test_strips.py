@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from diffc.codecs.shared.tiling.strips import in_strips
+from diffc.codecs.shared.tiling.exact import in_strips
 
 MARGIN = 4
 

@@ -1,7 +1,4 @@
-"""The noise levels of a released model, from the configuration of its scheduler.
-
-In float64 and from the configuration alone: a file names a level by its place in the table.
-"""
+"""The noise levels of a released model, and the times that its own scheduler would sample at."""
 
 from __future__ import annotations
 
@@ -17,6 +14,7 @@ from diffc.codecs.shared.diffusion.denoisers import (
     SampleDenoiser,
     VelocityDenoiser,
 )
+from diffc.errors import OptionError
 
 # makes a denoiser of a network in its own convention
 Wrap = Callable[[Network], Denoiser]
@@ -151,3 +149,54 @@ def variance_preserving_wrap(config: Mapping[str, Any]) -> Wrap:
         )
     kind, bars = _VARIANCE_PRESERVING[prediction], alpha_bars(config)
     return lambda network: kind(network, bars)
+
+
+def ddim_times(config: Mapping[str, Any], steps: int) -> list[int]:
+    """Return falling times, one for each step, as places in the scheduler's table.
+
+    Parameters
+    ----------
+    config : mapping
+        Of a scheduler of diffusers: ``timestep_spacing`` is leading (also where it says nothing),
+        trailing or linspace (arXiv 2305.08891, table 2); ``steps_offset`` is added to the first.
+    steps : int
+        From 1 to the number of the table's levels.
+
+    Raises
+    ------
+    OptionError
+        If the table has fewer levels than steps.
+    ValueError
+        If the spacing or the offset is none of these.
+    """
+    count = count_of(config)
+    if steps > count:
+        raise OptionError(f"the model samples in up to {count} steps, not {steps}: choose fewer")
+    spacing, offset = config.get("timestep_spacing", "leading"), config.get("steps_offset", 0)
+    if isinstance(offset, bool) or not isinstance(offset, int) or not 0 <= offset < count:
+        raise ValueError(
+            f"steps_offset is 0 to {count - 1}, not {str(offset)[:100]}: fetch it anew"
+        )
+    if spacing == "leading":
+        # an offset could lead beyond the table where every level is a step
+        return [min(i * (count // steps) + offset, count - 1) for i in reversed(range(steps))]
+    if spacing == "trailing":
+        return [_rounded((steps - i) * count, steps) - 1 for i in range(steps)]
+    if spacing == "linspace":
+        last = max(steps - 1, 1)
+        return [_rounded(i * (count - 1), last) for i in reversed(range(steps))]
+    raise ValueError(
+        f"timestep_spacing is leading, trailing or linspace, not {str(spacing)[:100]!r}: use "
+        "another model"
+    )
+
+
+def _rounded(numerator: int, denominator: int) -> int:
+    """Return the nearest integer, the even one of two, as numpy rounds."""
+    whole, rest = divmod(numerator, denominator)
+    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1))
+
+
+def last_alpha_bar(config: Mapping[str, Any], alpha_bars: Sequence[float]) -> float:
+    """Return where the last step leads: to no noise at all, or to the first level of the table."""
+    return 1.0 if config.get("set_alpha_to_one", True) else alpha_bars[0]

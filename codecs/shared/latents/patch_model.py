@@ -15,8 +15,13 @@ from diffc.codecs.shared.diffusion.denoisers import VarianceExplodingDenoiser
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.shared.latents.patch_transform import PATCH
 from diffc.codecs.shared.latents.synthesis import Synthesis, SynthesisConfig
-from diffc.codecs.shared.model_loading import fast_dtype, load_once, with_convolutions_in
-from diffc.codecs.shared.models import config_of, fingerprint
+from diffc.codecs.shared.models import (
+    config_of,
+    fast_dtype,
+    fingerprint,
+    load_once,
+    with_convolutions_in,
+)
 from diffc.codecs.shared.networks.blocks import placed
 from diffc.codecs.shared.tiling.exact import in_tiles
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from diffc.codecs.shared.diffusion.denoisers import Denoiser
 from diffc.codecs.shared.diffusion.schedules import flow_wrap, variance_preserving_wrap
-from diffc.codecs.shared.model_loading import fast_dtype, load_once
+from diffc.codecs.shared.models import fast_dtype, load_once
 from diffc.codecs.shared.networks.blocks import placed
 from diffc.codecs.shared.stable_diffusion import prompt_embedding
 from diffc.codecs.shared.stable_diffusion.autoencoder import LatentAutoencoder

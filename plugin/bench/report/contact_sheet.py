@@ -176,7 +176,7 @@ def write_sheet(path: Path, original: Image.Image, entries: Sequence[Entry]) -> 
     """
     import io
 
-    from diffc.api import write_whole
+    from diffc.file_io import write_whole
 
     out = io.BytesIO()
     contact_sheet(original, entries).save(out, "PNG", optimize=True)

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
-from diffc.api import write_whole
 from diffc.bench.contenders.specs import target_text
 from diffc.bench.packages import load_package
 from diffc.bench.report import page_data, page_machine, page_tables
 from diffc.bench.report.page_data import Run
 from diffc.bench.report.page_pictures import Embedded, embed
+from diffc.file_io import write_whole
 
 PAGE = "report.html"
 PICTURE_LIMIT = 60_000_000

@@ -6,7 +6,6 @@ import hashlib
 import shlex
 from pathlib import Path
 
-from diffc.api import write_whole
 from diffc.bench.contenders.host_codecs import HOST_CODECS
 from diffc.bench.contenders.lookup import SHRUNK
 from diffc.bench.contenders.specs import label_of, parse_spec, target_text
@@ -14,6 +13,7 @@ from diffc.bench.measures.available import MEASURES
 from diffc.bench.report.summary import Summary
 from diffc.bench.report.tables import all_tables
 from diffc.bench.run.run_file import RunFile
+from diffc.file_io import write_whole
 
 
 def results_page(folder: Path, whole: RunFile, summary: Summary) -> str:

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffc.api import write_whole
 from diffc.bench.run.places import SUMMARY, Places
 from diffc.bench.run.rows import Row, RowStore
 from diffc.bench.run.run_file import RunFile
+from diffc.file_io import write_whole
 
 if TYPE_CHECKING:
     from diffc.bench.measures.bd_rate import BDRate

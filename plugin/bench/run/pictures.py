@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from diffc.api import write_whole
 from diffc.bench.contenders.specs import slug
+from diffc.file_io import write_whole
 
 _HEIF = (".heic", ".heif", ".hif")
 

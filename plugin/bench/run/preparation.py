@@ -18,7 +18,7 @@ from diffc.bench.run.machine import describe_machine
 from diffc.bench.run.pictures import Source, find_pictures, named, read_rgb, sha256_of
 from diffc.bench.run.places import Places
 from diffc.bench.run.run_file import RunFile, file_sha256, open_run
-from diffc.cli.items import reason_of
+from diffc.errors import reason_of
 
 if TYPE_CHECKING:
     from diffc.bench.measures.available import Measurer

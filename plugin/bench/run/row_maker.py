@@ -13,7 +13,7 @@ from diffc.bench.contenders.contender import Contender
 from diffc.bench.run.pictures import png_bytes, write_into
 from diffc.bench.run.places import Places
 from diffc.bench.run.rows import Row
-from diffc.cli.items import reason_of
+from diffc.errors import reason_of
 
 if TYPE_CHECKING:
     from diffc.bench.measures.available import Measurer

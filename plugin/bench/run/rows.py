@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from diffc.api import write_whole
 from diffc.bench.run.json_records import parse, record
+from diffc.file_io import write_whole
 
 ROWS, CSV = "rows.jsonl", "rows.csv"
 

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from diffc.api import write_whole
 from diffc.bench.measures.available import MEASURES
 from diffc.bench.run.json_records import parse, record
 from diffc.bench.run.places import RUN
+from diffc.file_io import write_whole
 
 
 @dataclass(frozen=True)

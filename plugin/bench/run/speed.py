@@ -17,7 +17,7 @@ from diffc.bench.run.places import SPEED, Places
 from diffc.bench.run.rows import JsonLines, Row, RowStore
 from diffc.bench.run.run_file import RunFile
 from diffc.bench.run.speed_rows import Speed, read_speed
-from diffc.cli.items import reason_of
+from diffc.errors import reason_of
 
 REPEATS = 3
 
