@@ -10,23 +10,13 @@ from typing import IO, Any
 from PIL import Image, ImageFile
 
 from diffc.api import UNCHANGED_ONLY, info_of, kept, wants_kept
-from diffc.container.diagnosis import diagnose
 from diffc.container.header import Header
-from diffc.container.layout import MAGIC
 from diffc.container.reader import Body, read_body, read_header
 from diffc.decode_options import decode_options
 from diffc.errors import FileError
+from diffc.registration import FORMAT
 
-FORMAT = "DIFFC"
-MIME = "image/x-diffc"
-EXTENSION = ".diffc"
 _DECODER = "diffc"
-
-
-def _accept(prefix: bytes) -> bool | str:
-    # a text is Pillow's way to say "mine, but unreadable, because"; it becomes a warning
-    reason = diagnose(prefix)
-    return reason if reason is not None else prefix.startswith(MAGIC)
 
 
 @dataclass
@@ -171,7 +161,8 @@ def _read_whole(
     return body, b"".join(pieces)
 
 
-def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    """Write a picture with the options of `PIL.Image.Image.save`."""
     options = dict(image.encoderinfo)
     if wants_kept(options):
         fp.write(kept(image, options, strict=False))
@@ -181,19 +172,13 @@ def _save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     fp.write(encode_image(image, options, strict=False))
 
 
-def _save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+def save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    """Write the one picture that a file holds; refuse several."""
     appended = list(image.encoderinfo.get("append_images") or [])
     frames = getattr(image, "n_frames", 1) + len(appended)
     if frames > 1:
         raise ValueError(f"a DIFFC file holds one picture, not {frames}: save each to its own file")
-    _save(image, fp, filename)
+    save(image, fp, filename)
 
 
-def register() -> None:
-    """Make Pillow open and save DIFFC files; repeating it changes nothing."""
-    Image.register_open(FORMAT, DiffcImageFile, _accept)
-    Image.register_save(FORMAT, _save)
-    Image.register_save_all(FORMAT, _save_all)
-    Image.register_extension(FORMAT, EXTENSION)
-    Image.register_mime(FORMAT, MIME)
-    Image.register_decoder(_DECODER, _Decoder)
+Image.register_decoder(_DECODER, _Decoder)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 # notices forks from the first import on
 import diffc.threads  # noqa: F401
+from diffc import registration
 
 if TYPE_CHECKING:
     from diffc.api import Info as Info
@@ -57,7 +58,7 @@ def register(_worker: int | None = None) -> None:
     Where workers start afresh (``spawn``, ``forkserver``), pass this function as their
     initialiser, or as ``worker_init_fn`` of a torch DataLoader, which gives it a number.
     """
-    import_module("diffc.adapters.pillow").register()
+    registration.register()
 
 
 register()

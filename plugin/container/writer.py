@@ -211,3 +211,28 @@ def _continued(value: int) -> tuple[int, bytes]:
     if value < layout.NIBBLE_ESCAPE:
         return value, b""
     return layout.NIBBLE_ESCAPE, varint.encode(value - layout.NIBBLE_ESCAPE)
+
+
+def build(
+    *,
+    codec: str,
+    bitstream_version: int,
+    mode: str,
+    size: tuple[int, int],
+    payload: bytes,
+    parameters: bytes = b"",
+    fingerprint: bytes | None = None,
+    metadata: Mapping[str, bytes] | None = None,
+    alpha: bytes | None = None,
+) -> bytes:
+    """Return a file; the arguments are those of `Envelope` and of its `build`."""
+    envelope = Envelope(
+        codec=codec,
+        bitstream_version=bitstream_version,
+        mode=mode,
+        size=size,
+        fingerprint=fingerprint,
+        metadata=metadata or {},
+        alpha=alpha,
+    )
+    return envelope.build(parameters, payload)
