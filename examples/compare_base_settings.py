@@ -22,7 +22,7 @@ from PIL import Image
 
 from diffc.bench.measures.patch_distance import Array, paired_patch_distance, patch_features
 from diffc.bench.measures.perceptual import PerceptualDistance
-from diffc.bench.measures.pixel_measures import load_ms_ssim, psnr
+from diffc.bench.measures.published import load_ms_ssim, psnr
 from diffc.codec import Coded, DecodeOptions
 from diffc.codecs.relay.bitstream import RelayParameters, error_level
 from diffc.codecs.relay.codec import RelayCodec

@@ -18,7 +18,7 @@ from PIL import Image
 
 import diffc
 from diffc.bench.measures.perceptual import PerceptualDistance
-from diffc.bench.measures.pixel_measures import psnr
+from diffc.bench.measures.published import psnr
 from diffc.codecs.relay.bitstream import SCALES
 from diffc.codecs.relay.rate_search import Trials, fit
 from diffc.codecs.shared.base_pictures.av1_picture import FAST, Av1Coder

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from conftest import draw_photo
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from diffc.bench.run.pictures import sha256_of, write_png
-from diffc.bench.run.places import SPEED, SUMMARY, Places
-from diffc.bench.run.rows import Row, RowStore
-from diffc.bench.run.run_file import RunFile, open_run
+from diffc.bench.run.records import SPEED, Row, RowStore
+from diffc.bench.run.run_file import Places, RunFile, open_run
 
 CODECS = ("ddcm:steps=2", "avif", "avif-ds", "webp")
 TARGETS = (0.5, 1.0)
@@ -22,7 +24,7 @@ COLOURS = ((220, 30, 30), (30, 160, 30), (30, 30, 220), (200, 180, 20))
 
 def picture_of(original: Image.Image, codec: int, target: int) -> Image.Image:
     """Return what a codec might make of a picture; its square tells the codec."""
-    picture = original.filter(ImageFilter.BoxBlur(4 - 2 * target))
+    picture = original.filter(ImageFilter.BoxBlur(max(0, 4 - 2 * target)))
     ImageDraw.Draw(picture).rectangle(SQUARE, fill=COLOURS[codec % len(COLOURS)])
     return picture
 
@@ -73,7 +75,8 @@ def make_run(
                 path = places.picture(codec, target, name)
                 write_png(path, picture_of(original, codec_number, target_number))
                 store.append(_row(facts, path.relative_to(folder), codec_number, len(codecs)))
-    _write_summary(folder, codecs, targets)
+    _write_features(places, images, codecs, targets)
+    _write_speed(folder, codecs, targets)
     return folder
 
 
@@ -96,23 +99,25 @@ def _row(facts: tuple[str, int, int, str, float], path: Path, codec: int, codecs
     )
 
 
-def _write_summary(folder: Path, codecs: tuple[str, ...], targets: tuple[float, ...]) -> None:
-    """Write what else a folder may hold, in words of `diffc.bench.report.summary` and ``speed``."""
-    anchor = codecs[-1]
-    rates = {codec: {"psnr": -12.5, "ms_ssim": 7.0, "gmsd": None} for codec in codecs[:-1]}
-    summary = {
-        "anchor": anchor,
-        "images": 2,
-        "cells": [
-            {"codec": codec, "target_bpp": target, "patch_distance": 0.01 * (1 + number)}
-            for number, codec in enumerate(codecs)
-            for target in targets
-        ],
-        "bd_rate": rates,
-        "bd_notes": {codec: {"gmsd": "the curves share no quality"} for codec in rates},
-        "bd_points": {},
-    }
-    (folder / SUMMARY).write_text(json.dumps(summary))
+def _write_features(places: Places, images: tuple[str, ...], *about: tuple[Any, ...]) -> None:
+    """Write features of patches, further from the original's for each codec than for the last."""
+    codecs, targets = about
+    for number, name in enumerate(images):
+        drawn = np.random.default_rng(number).normal(size=(6, 8))
+        write_features(places.original_features(name), drawn)
+        for codec_number, codec in enumerate(codecs):
+            for target in targets:
+                moved = drawn * (1.1 + 0.1 * codec_number)
+                write_features(places.features(codec, target, name), moved)
+
+
+def write_features(path: Path, features: NDArray[np.float64]) -> None:
+    """Write features of patches as a run does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, features.astype(np.float16))
+
+
+def _write_speed(folder: Path, codecs: tuple[str, ...], targets: tuple[float, ...]) -> None:
     line = {
         "codec": codecs[0],
         "target_bpp": targets[0],

@@ -14,10 +14,11 @@ from diffc.bench.contenders.lookup import contender
 from diffc.bench.measures.available import MEASURES
 from diffc.bench.report.contact_sheet import Entry, write_sheet
 from diffc.bench.report.page import PAGE, write_report
+from diffc.bench.report.results import Results, read_results
+from diffc.bench.report.tables import Table, comparison_table
 from diffc.bench.run.pictures import read_rgb
-from diffc.bench.run.places import RUN
-from diffc.bench.run.rows import Row, RowStore
-from diffc.bench.run.run_file import read_run
+from diffc.bench.run.records import Row
+from diffc.bench.run.run_file import RUN, read_run
 from diffc.bench.run.runner import Complain, Progress, prepare, run
 from diffc.errors import reason_of
 
@@ -42,8 +43,8 @@ class Comparison:
         Most bytes that were asked for.
     rows : list of Row
         One for each codec, in the order asked.
-    labels : dict
-        What a codec is called, by spec.
+    results : Results
+        Of the folder, with what earlier comparisons have left there.
     sheet, page : Path
         The contact sheet and the HTML page.
     """
@@ -51,13 +52,14 @@ class Comparison:
     photo: Path
     limit: int
     rows: list[Row]
-    labels: dict[str, str]
+    results: Results
     sheet: Path
     page: Path
 
-    def label(self, row: Row) -> str:
-        """Return what the codec of a row is called."""
-        return self.labels.get(row.codec, row.codec)
+    def table(self) -> Table:
+        """Return bytes, bits per pixel and measures of each codec."""
+        title = f"{self.photo.name}, at most {self.limit} bytes"
+        return comparison_table(self.results, self.rows, title)
 
 
 def default_codecs(complain: Complain = print) -> list[str]:
@@ -140,18 +142,17 @@ def compare(
     )
     run(prepared, progress=progress, complain=complain)
     name = prepared.sources[0].name
-    made = {row.key: row for row in RowStore(out).rows()}
-    rows = [made[name, codec, target] for codec in codecs]
+    results = read_results(out)
     found = Comparison(
         photo=photo,
         limit=math.floor(target * math.prod(size) / 8),
-        rows=rows,
-        labels=prepared.whole.labels,
+        rows=[results.rows[name, codec, target] for codec in codecs],
+        results=results,
         sheet=out / SHEET,
         page=out / PAGE,
     )
     _write_sheet(found, prepared.places.original(name))
-    write_report(out, title=f"{photo.name} at equal bytes", first_target=target)
+    write_report(results, title=f"{photo.name} at equal bytes", first_target=target)
     return found
 
 
@@ -224,7 +225,7 @@ def _write_sheet(found: Comparison, original: Path) -> None:
     entries = [Entry("Original", [f"{whole.width}x{whole.height}", raw], whole)]
     for row in found.rows:
         picture = _picture(found.sheet.parent / row.picture) if row.picture else None
-        entries.append(Entry(found.label(row), _lines(row), picture))
+        entries.append(Entry(found.results.label(row.codec), _lines(row), picture))
     write_sheet(found.sheet, whole, entries)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffc.cli.items import SOME_FAILED
+from diffc.cli.progress import Bars
 
 if TYPE_CHECKING:
     from diffc.bench.run.run_file import RunFile
@@ -82,14 +83,14 @@ def _run(args: argparse.Namespace) -> int:
     _need_packages(args)
     if args.results is not None:
         _check_writable(args.results)
-    bar = _Bar()
+    bars = Bars()
     try:
-        failed, whole = _code(args, bar)
+        failed, whole = _code(args, bars)
         if args.folder is not None and not args.no_speed:
-            failed += _time(args, whole, bar)
+            failed += _time(args, whole, bars)
     finally:
-        bar.close()
-    _show(args, whole)
+        bars.close()
+    _show(args)
     return SOME_FAILED if failed else 0
 
 
@@ -124,10 +125,9 @@ def _need_packages(args: argparse.Namespace) -> None:
         load_package(name)
 
 
-def _code(args: argparse.Namespace, bar: _Bar) -> tuple[int, RunFile]:
-    from diffc.bench.report.summary import choose_anchor
-    from diffc.bench.run.places import RUN
-    from diffc.bench.run.run_file import read_run
+def _code(args: argparse.Namespace, bars: Bars) -> tuple[int, RunFile]:
+    from diffc.bench.report.results import choose_anchor
+    from diffc.bench.run.run_file import RUN, read_run
 
     if args.folder is None:
         whole = read_run(args.out)
@@ -149,76 +149,43 @@ def _code(args: argparse.Namespace, bar: _Bar) -> tuple[int, RunFile]:
         args.out,
         perceptual_weights=args.perceptual_weights,
         device=args.device,
-        complain=bar.complain,
+        complain=bars.complain,
     )
     if args.perceptual_weights is None:
-        bar.complain(
+        bars.complain(
             "diffc: no perceptual distance and no patch distance without --perceptual-weights"
         )
-    failed = run(prepared, progress=bar, complain=bar.complain)
+    failed = run(prepared, progress=bars.show, complain=bars.complain)
     return failed + prepared.unreadable, prepared.whole
 
 
-def _time(args: argparse.Namespace, whole: RunFile, bar: _Bar) -> int:
+def _time(args: argparse.Namespace, whole: RunFile, bars: Bars) -> int:
     from diffc.bench.run.speed import jobs, measure_all
 
     todo = jobs(args.out, whole, images=args.speed_images, every_target=args.speed_all)
-    return measure_all(args.out, todo, progress=bar, complain=bar.complain)
+    return measure_all(args.out, todo, progress=bars.show, complain=bars.complain)
 
 
-def _show(args: argparse.Namespace, whole: RunFile) -> None:
+def _show(args: argparse.Namespace) -> None:
     """Write all files, then print: what reads the output may go away."""
-    from diffc.bench.report.curves import write_curves
-    from diffc.bench.report.summary import summarise
+    from diffc.bench.report.plots import write_curves
+    from diffc.bench.report.results import read_results, write_summary
     from diffc.bench.report.tables import all_tables, print_tables
 
-    summary = summarise(args.out, whole, args.anchor)
+    results = read_results(args.out, args.anchor)
+    write_summary(results)
     made = []
-    if write_curves(args.out, whole, summary):
+    if write_curves(results):
         made.append(f"plots: {args.out / 'plots'}")
     if args.results is not None:
-        from diffc.bench.report.results import write_results
+        from diffc.bench.report.markdown_page import write_markdown
 
-        write_results(args.results, args.out, whole, summary)
+        write_markdown(args.results, results)
         made.append(f"results: {args.results}")
     if not args.no_report:
         from diffc.bench.report.page import write_report
 
-        made.append(f"report: {write_report(args.out)}")
-    print_tables(all_tables(args.out, whole, summary), sys.stdout)
+        made.append(f"report: {write_report(results)}")
+    print_tables(all_tables(results), sys.stdout)
     for line in made:
         print(line)
-
-
-class _Bar:
-    """A progress bar on stderr, where that is a terminal, and lines that do not tear it."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def __call__(self, name: str, done: int, total: int) -> None:
-        if not sys.stderr.isatty():
-            return
-        if self._bar is None or self._bar.total != total:
-            self.close()
-            from tqdm import tqdm  # type: ignore[import-untyped]
-
-            self._bar = tqdm(
-                total=total, initial=done, file=sys.stderr, leave=False, dynamic_ncols=True
-            )
-        self._bar.set_description(name, refresh=False)
-        self._bar.update(done - self._bar.n)
-        self._bar.refresh()
-
-    def complain(self, text: str) -> None:
-        """Print a line on stderr."""
-        if self._bar is None:
-            print(text, file=sys.stderr, flush=True)
-        else:
-            self._bar.write(text, file=sys.stderr)
-
-    def close(self) -> None:
-        """Remove the bar."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from diffc.cli.items import SOME_FAILED
 from diffc.cli.progress import Bars
 from diffc.file_io import STANDARD
-
-if TYPE_CHECKING:
-    from diffc.bench.comparison import Comparison
 
 
 def add_to(commands: Any) -> None:
@@ -59,19 +56,17 @@ def _run(args: argparse.Namespace) -> int:
         load_package(name)
     from diffc.bench.comparison import compare, default_codecs
     from diffc.bench.contenders.specs import split_specs
+    from diffc.bench.report.tables import print_tables
 
     if args.photo == STANDARD:
         args.usage("a photo is read more than once: name a file, not '-'")
     photo = Path(args.photo)
     out = Path(args.out) if args.out else Path(f"{photo.stem}-compare")
-    bars = Bars(1)
+    bars = Bars()
 
-    def complain(text: str) -> None:
-        bars.line(text, sys.stderr)
-
-    codecs = split_specs(args.codecs) if args.codecs else default_codecs(complain)
+    codecs = split_specs(args.codecs) if args.codecs else default_codecs(bars.complain)
     weights = args.perceptual_weights
-    with bars.file(photo.name) as progress:
+    try:
         found = compare(
             photo,
             out,
@@ -81,23 +76,18 @@ def _run(args: argparse.Namespace) -> int:
             perceptual_weights=None if weights is None else Path(weights),
             device=args.device,
             anew=args.force,
-            progress=lambda name, done, total: progress(done, total) if progress else None,
-            complain=complain,
+            progress=bars.show,
+            complain=bars.complain,
         )
-    _print(found)
+    finally:
+        bars.close()
+    print_tables([found.table()], sys.stdout)
+    print(found.sheet)
+    print(found.page)
     if args.open:
         import webbrowser
 
         if not webbrowser.open(found.page.resolve().as_uri()):
-            complain(f"diffc: no browser opens here: open {found.page} yourself")
+            bars.complain(f"diffc: no browser opens here: open {found.page} yourself")
     failed = sum(row.error is not None for row in found.rows)
     return 0 if not failed else 1 if failed == len(found.rows) else SOME_FAILED
-
-
-def _print(found: Comparison) -> None:
-    from diffc.bench.report.comparison_table import comparison_table
-    from diffc.bench.report.tables import print_tables
-
-    print_tables([comparison_table(found)], sys.stdout)
-    print(found.sheet)
-    print(found.page)

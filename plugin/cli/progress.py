@@ -10,15 +10,15 @@ from typing import Any, TextIO
 
 
 class Bars:
-    """A bar for each file, and one over all if they are several.
+    """A bar for each file and one over all if they are several, or one bar over named steps.
 
     Parameters
     ----------
     files : int
-        How many there are.
+        How many files there are; 0 for `show`.
     """
 
-    def __init__(self, files: int) -> None:
+    def __init__(self, files: int = 0) -> None:
         self._all: Any = None
         self._shown = sys.stderr.isatty()
         if self._shown and files > 1:
@@ -28,6 +28,22 @@ class Bars:
         """Remove the bars."""
         if self._all is not None:
             self._all.close()
+            self._all = None
+
+    def show(self, name: str, done: int, total: int) -> None:
+        """Show how many steps are done, and what the next is called."""
+        if not self._shown:
+            return
+        if self._all is None or self._all.total != total:
+            self.close()
+            self._all = _bar(total=total, initial=done)
+        self._all.set_description(name, refresh=False)
+        self._all.update(done - self._all.n)
+        self._all.refresh()
+
+    def complain(self, text: str) -> None:
+        """Print a line on stderr beside the bars."""
+        self.line(text, sys.stderr)
 
     @contextmanager
     def file(self, name: str, unit: str = "step") -> Iterator[Callable[[int, int], None] | None]:

@@ -13,10 +13,8 @@ from PIL import Image, features
 import diffc
 from diffc.bench.contenders.contender import Repeatable
 from diffc.bench.contenders.host_codecs import HOST_CODECS
-from diffc.bench.contenders.lookup import contender, contenders, known
-from diffc.bench.contenders.offered import OfferedContender
-from diffc.bench.contenders.search import highest_fitting
-from diffc.bench.contenders.shrunk import SCALES, shrunk_size
+from diffc.bench.contenders.lookup import OfferedContender, contender, contenders, known
+from diffc.bench.contenders.shrunk import SCALES, highest_fitting, shrunk_size
 from diffc.bench.contenders.specs import label_of, parse_spec, slug, split_specs
 from diffc.errors import RateError
 
@@ -408,7 +406,7 @@ def test_another_package_offers_a_codec(photo):
 
 @pytest.mark.usefixtures("foreign")
 def test_two_codecs_of_one_factory_have_rows_of_their_own(photo, tmp_path):
-    from diffc.bench.run.rows import RowStore
+    from diffc.bench.run.records import RowStore
     from diffc.bench.run.run_file import read_run
     from diffc.bench.run.runner import prepare, run
 

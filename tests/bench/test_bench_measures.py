@@ -15,17 +15,17 @@ from PIL import Image
 from torch.nn import functional as F
 
 from diffc.bench import packages
-from diffc.bench.measures import learned
 from diffc.bench.measures.available import MEASURES, PATCH_DISTANCE, Measurer
-from diffc.bench.measures.pixel_measures import (
+from diffc.bench.measures.published import (
     PSNR_LIMIT,
     Compare,
+    full_precision,
     load_gmsd,
     load_haarpsi,
+    load_lpips,
     load_ms_ssim,
     psnr,
 )
-from diffc.bench.measures.precision import full_precision
 
 
 def needs(name: str) -> ModuleType:
@@ -260,7 +260,7 @@ def test_lpips_with_weights_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", None)
     original, decoded = photo_pair(64, 72)
-    compare = learned.load_lpips("cpu")
+    compare = load_lpips("cpu")
     assert compare(original, original) == 0
     assert compare(original, decoded) == pytest.approx(
         lpips_of_alexnet(weights, original, decoded), rel=1e-4

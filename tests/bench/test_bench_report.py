@@ -13,12 +13,11 @@ import pytest
 from bench_folder import CODECS, TARGETS, make_run
 from PIL import Image
 
-from diffc.bench.report import page_data
-from diffc.bench.report.page import write_report
+from diffc.bench.report.page import codec_table, write_report
 from diffc.bench.report.page_pictures import embed, spread
-from diffc.bench.report.summary import summarise
-from diffc.bench.run.places import SPEED, SUMMARY, Places
-from diffc.bench.run.rows import RowStore
+from diffc.bench.report.results import read_results
+from diffc.bench.run.records import SPEED, RowStore
+from diffc.bench.run.run_file import Places
 
 pytest.importorskip("jinja2")
 
@@ -69,7 +68,7 @@ class Page(HTMLParser):
 
 
 def page_of(folder, **options):
-    path = write_report(folder, **options)
+    path = write_report(read_results(folder), **options)
     assert path == folder / "report.html"
     return Page(path.read_text(encoding="utf-8"))
 
@@ -81,9 +80,17 @@ def run_folder(tmp_path):
 
 def test_figures_are_means_over_the_images(run_folder):
     page = page_of(run_folder)
-    assert page.row("ddcm:steps=2")[1:] == ["0.5000", "22.50", "0.8500", "0.1500", "0.0100 (best)"]
+    near = read_results(run_folder).cell("ddcm:steps=2", 0.5).measures["patch_distance"]
+    means = ["0.5000", "22.50", "0.8500", "0.1500"]
+    assert page.row("ddcm:steps=2")[1:] == [*means, f"{near:.4f} (best)"]
     assert page.row("avif", 0)[0].strip() == "avif"
-    assert page.row("avif-ds", 1)[1:] == ["0.9971", "27.00", "0.9200", "0.0900", "0.0300"]
+    assert page.row("avif-ds", 1)[1:] == [
+        "0.9971",
+        "27.00",
+        "0.9200",
+        "0.0900",
+        page.row("avif-ds", 0)[-1],
+    ]
 
 
 def test_the_best_is_marked_among_those_that_meet_the_target(run_folder):
@@ -104,7 +111,7 @@ def test_nothing_is_best_of_one(tmp_path):
 
 def test_a_codec_that_fails_is_no_best_and_its_failure_is_named(tmp_path):
     page = page_of(make_run(tmp_path, fails=("second", "webp", 1.0)))
-    assert "1 of 2 images coded" in page.row("webp", 1)[0]
+    assert "1 of 2 images failed" in page.row("webp", 1)[0]
     assert page.row("webp", 1)[2] == "28.00"
     assert page.row("avif-ds", 1)[2] == "27.00 (best)"
     assert page.row("webp", -1) == ["webp", "second", "1", "the codec has no mind to"]
@@ -118,12 +125,12 @@ def test_codecs_that_failed_throughout_and_rows_that_are_not_there(run_folder):
     for row in kept:
         store.append(row)
     page = page_of(run_folder)
-    assert page.row("avif", 0)[1:] == ["–", "–", "–", "–", "0.0200"]
-    assert "not coded" in page.row("avif", 0)[0]
+    assert page.row("avif", 0)[1:] == ["–"] * 5
+    assert "2 of 2 images not coded" in page.row("avif", 0)[0]
 
 
 def test_a_run_without_rows_summary_speed_and_pictures(run_folder):
-    for name in ("rows.jsonl", SUMMARY, SPEED):
+    for name in ("rows.jsonl", SPEED):
         (run_folder / name).unlink()
     for path in (run_folder / "originals").iterdir():
         path.unlink()
@@ -151,13 +158,6 @@ def test_a_measure_that_some_rows_lack_has_no_mean_there(run_folder):
     assert page.row("ddcm:steps=2")[1:4] == ["0.5000", "22.50", "0.1500"]
 
 
-def test_figures_are_those_of_the_summary(run_folder):
-    run = page_data.read_run(run_folder)
-    pytest.importorskip("bjontegaard")
-    summary = summarise(run_folder, run.asked)
-    assert list(run.cells.values()) == summary.cells
-
-
 def test_pictures_too_long_for_webp_are_in_the_page_too(tmp_path):
     path = tmp_path / "a.png"
     Image.linear_gradient("L").resize((16384, 2)).convert("RGB").save(path)
@@ -168,13 +168,25 @@ def test_pictures_too_long_for_webp_are_in_the_page_too(tmp_path):
         assert (shown.format, shown.tobytes()) == ("PNG", original.tobytes())
 
 
-def test_bd_rates_speed_and_the_machine(run_folder):
-    page = page_of(run_folder)
+def test_bd_rates_are_shown_where_there_are_some(run_folder, tmp_path):
+    pytest.importorskip("bjontegaard")
+    assert "BD-rate" not in page_of(run_folder).text
+    folder = make_run(tmp_path / "more", targets=(1.0, 2.0, 3.0, 4.0))
+    results = read_results(folder, "webp")
+    page = Page(write_report(results).read_text(encoding="utf-8"))
     assert "BD-rate against webp" in page.text
-    assert page.row("avif-ds", 2)[1:] == ["−12.5 %", "+7.0 %", "–"]
-    assert "the curves share no quality" in page.text
-    timed = page.row("ddcm:steps=2", 3)
-    assert timed[1:] == ["cpu", "0.5", "96×64", "0.250", "1.50", "12.5", "1.25", "3", "4"]
+    rates = results.bd_rates["avif-ds"]
+    shown = [f"{rate.percent:+.1f} %{'†' if rate.note else ''}" for rate in rates.values()]
+    assert page.row("avif-ds", 4)[1:] == [*shown, "4 and 4"]
+    assert all(rate.percent > 0 for rate in rates.values())
+    few = read_results(run_folder).bd_rates["webp"]["psnr"]
+    assert (few.percent, "3 rising points" in few.note) == (None, True)
+
+
+def test_speed_and_the_machine(run_folder):
+    page = page_of(run_folder)
+    timed = page.row("ddcm:steps=2", 2)
+    assert timed[1:] == ["0.5", "cpu", "96x64", "1.500", "0.250", "1.250", "12.500", "3", "4"]
     assert "Slide rule" in page.text
     assert "Not measured: LPIPS (AlexNet). Its package is not there." in page.text
 
@@ -217,8 +229,8 @@ def test_pictures_are_in_the_page_without_loss(run_folder):
 
 
 def test_the_same_run_makes_the_same_page(run_folder):
-    first = write_report(run_folder).read_bytes()
-    assert write_report(run_folder).read_bytes() == first
+    first = write_report(read_results(run_folder)).read_bytes()
+    assert write_report(read_results(run_folder)).read_bytes() == first
 
 
 def test_hostile_names_are_text(tmp_path):
@@ -233,7 +245,7 @@ def test_hostile_names_are_text(tmp_path):
     asked["missing"] = {HOSTILE: HOSTILE}
     asked["labels"] = {"ddcm": HOSTILE}
     (folder / "run.json").write_text(json.dumps(asked))
-    text = write_report(folder, title=HOSTILE).read_text(encoding="utf-8")
+    text = write_report(read_results(folder), title=HOSTILE).read_text(encoding="utf-8")
     page = Page(text)
     assert HOSTILE in page.text
     assert all(attributes.get("onerror") is None for _, attributes in page.tags)
@@ -262,7 +274,7 @@ def test_pictures_outside_the_folder_are_not_taken(run_folder, tmp_path):
     row = json.loads(rows[0]) | {"picture": "../secret.png"}
     (run_folder / "rows.jsonl").write_text("\n".join([json.dumps(row), *rows[1:]]) + "\n")
     with pytest.raises(ValueError, match=r"names a picture outside the folder of the run"):
-        write_report(run_folder)
+        write_report(read_results(run_folder))
 
 
 def test_a_limit_leaves_out_images_and_says_so(tmp_path):
@@ -300,8 +312,8 @@ def test_a_picture_that_two_rows_share_is_in_the_page_once(tmp_path, photo):
 
 def test_colours_of_codecs(tmp_path):
     codecs = (*(f"c{number}" for number in range(10)), "c1-ds", "late", "lone-ds")
-    run = page_data.read_run(make_run(tmp_path, codecs=codecs, targets=(1.0,), images=("a",)))
-    table = {each["label"]: each for each in page_data.codec_table(run, [])}
+    results = read_results(make_run(tmp_path, codecs=codecs, targets=(1.0,), images=("a",)))
+    table = {each["label"]: each for each in codec_table(results)}
     styles = {label: (each["colour"], each["dashed"]) for label, each in table.items()}
     # shrunk or not, a codec has one colour
     assert styles["c1-ds"] == (styles["c1"][0], True)
@@ -312,13 +324,9 @@ def test_the_viewer_begins_with_what_was_asked_for(run_folder):
     data = json.loads(page_of(run_folder, first_target=0.5).scripts["data"])
     assert data["first"] == {"target": 0, "left": 1, "right": 0}
     with pytest.raises(ValueError, match=r"targets are 0.5, 1, not 3: choose one"):
-        write_report(run_folder, first_target=3)
+        write_report(read_results(run_folder), first_target=3)
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     with pytest.raises(ValueError, match="holds no run"):
-        write_report(tmp_path)
-    make_run(tmp_path / "run")
-    (tmp_path / "run" / SUMMARY).write_text("[")
-    with pytest.raises(ValueError, match="no JSON object"):
-        write_report(tmp_path / "run")
+        write_report(read_results(tmp_path))

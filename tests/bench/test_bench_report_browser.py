@@ -15,7 +15,7 @@ from bench_folder import CODECS, COLOURS, TARGETS, make_run
 from PIL import Image
 
 from diffc.bench.report.page import write_report
-from diffc.bench.run.rows import RowStore
+from diffc.bench.run.records import RowStore
 
 REQUIRED = os.environ.get("DIFFC_REQUIRE_BROWSER") == "1"
 ARGUMENTS = (

@@ -9,11 +9,11 @@ import re
 
 import numpy as np
 import pytest
+from bench_folder import write_features
 
-from diffc.bench.report.summary import choose_anchor, summarise
-from diffc.bench.run.places import SPEED, SUMMARY, Places
-from diffc.bench.run.rows import JsonLines, Row, RowStore
-from diffc.bench.run.run_file import RunFile, open_run
+from diffc.bench.report.results import choose_anchor, read_results, write_summary
+from diffc.bench.run.records import SPEED, JsonLines, Row, RowStore
+from diffc.bench.run.run_file import SUMMARY, Places, RunFile, open_run
 
 TARGETS = [0.1, 0.2, 0.4, 0.8]
 CODECS = ["ddcm:steps=2", "jpeg"]
@@ -35,6 +35,11 @@ def asked():
         missing={"vgg": "the perceptual distance needs weights: pass --perceptual-weights"},
         machine={"processor": "a fast one", "cores": "2"},
     )
+
+
+def points_of(results):
+    """Return how many targets BD-rates stand on, for the first codec and the anchor."""
+    return [len(results.curve(codec)) for codec in CODECS]
 
 
 def quality(bpp, factor):
@@ -61,56 +66,56 @@ def folder(tmp_path, asked):
     return out
 
 
-def test_cells_are_means_at_the_real_rate(folder, asked):
-    summary = summarise(folder, asked)
+def test_cells_are_means_at_the_real_rate(folder):
+    summary = read_results(folder)
     low = summary.cell("jpeg", 0.1)
     assert (low.images, low.reached, low.errors) == (2, 1, 0)
     assert low.bpp == pytest.approx((0.099 + 0.15) / 2)
     assert low.measures["psnr"] == pytest.approx((quality(0.099, 1) + 1 + quality(0.15, 1) - 1) / 2)
-    assert low.patch_distance is None
+    assert "patch_distance" not in low.measures
+    write_summary(summary)
     assert json.loads((folder / SUMMARY).read_text())["cells"][0]["codec"] == CODECS[0]
     with pytest.raises(ValueError, match="no codec 'webp'"):
         summary.cell("webp", 0.1)
 
 
-def test_bd_rates_are_of_the_targets_that_all_images_reached(folder, asked):
-    summary = summarise(folder, asked)
+def test_bd_rates_are_of_the_targets_that_all_images_reached(folder):
+    summary = read_results(folder)
     assert summary.anchor == "jpeg"
-    assert summary.bd_points == {CODECS[0]: (4, 3)}
+    assert points_of(summary) == [4, 3]
     # half the bytes at the same quality
-    assert summary.bd_rate[CODECS[0]]["psnr"] == pytest.approx(-50, abs=0.01)
-    assert summary.bd_rate[CODECS[0]]["gmsd"] == pytest.approx(-50, abs=0.5)
-    other = summarise(folder, asked, CODECS[0])
-    assert other.bd_rate["jpeg"]["psnr"] == pytest.approx(100, abs=0.01)
+    assert summary.bd_rates[CODECS[0]]["psnr"].percent == pytest.approx(-50, abs=0.01)
+    assert summary.bd_rates[CODECS[0]]["gmsd"].percent == pytest.approx(-50, abs=0.5)
+    other = read_results(folder, CODECS[0])
+    assert other.bd_rates["jpeg"]["psnr"].percent == pytest.approx(100, abs=0.01)
 
 
-def test_an_image_that_failed_makes_no_curve(folder, asked):
+def test_an_image_that_failed_makes_no_curve(folder):
     store = RowStore(folder)
     store.append(Row("a", 100, 80, "jpeg", 0.2, error="no"))
-    summary = summarise(folder, asked)
+    summary = read_results(folder)
     cell = summary.cell("jpeg", 0.2)
     assert (cell.images, cell.reached, cell.errors) == (1, 1, 1)
-    assert summary.bd_points == {CODECS[0]: (4, 2)}
-    assert summary.bd_rate[CODECS[0]]["psnr"] is None
-    assert "3 rising points" in summary.bd_notes[CODECS[0]]["psnr"]
+    assert points_of(summary) == [4, 2]
+    assert summary.bd_rates[CODECS[0]]["psnr"].percent is None
+    assert "3 rising points" in summary.bd_rates[CODECS[0]]["psnr"].note
 
 
-def test_the_patch_distance_is_over_all_pictures(folder, asked):
+def test_the_patch_distance_is_over_all_pictures(folder):
     generator = np.random.default_rng(1)
     places = Places(folder)
     for image in "ab":
-        features = generator.normal(size=(6, 8)).astype(np.float16)
+        features = generator.normal(size=(6, 8))
         for path in (
             places.original_features(image),
             places.features("jpeg", 0.1, image),
             places.features("jpeg", 0.2, image),
         ):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            np.save(path, features if "0.2" not in str(path) else features + np.float16(1))
-    summary = summarise(folder, asked)
-    assert summary.cell("jpeg", 0.1).patch_distance == pytest.approx(0, abs=1e-9)
-    assert (summary.cell("jpeg", 0.2).patch_distance or 0) > 0.1
-    assert summary.cell("jpeg", 0.4).patch_distance is None
+            write_features(path, features + (1 if "0.2" in str(path) else 0))
+    summary = read_results(folder)
+    assert summary.cell("jpeg", 0.1).measures["patch_distance"] == pytest.approx(0, abs=1e-9)
+    assert summary.cell("jpeg", 0.2).measures["patch_distance"] > 0.1
+    assert "patch_distance" not in summary.cell("jpeg", 0.4).measures
 
 
 @pytest.mark.parametrize(
@@ -150,47 +155,48 @@ SPEED_LINE = {
 }
 
 
-def test_tables_mark_what_was_not_reached(folder, asked):
+def test_tables_mark_what_was_not_reached(folder):
     from diffc.bench.report.tables import all_tables
 
     JsonLines(folder / SPEED).append(SPEED_LINE)
     JsonLines(folder / SPEED).append(SPEED_LINE | {"image": "b", "encode_seconds": 0.75})
-    low, *_, rates, speed = all_tables(folder, asked, summarise(folder, asked))
+    low, *_, rates, speed = all_tables(read_results(folder))
     assert low.title == "At most 0.1 bpp"
-    assert low.columns == ["codec", "bpp", "PSNR, dB ↑", "GMSD ↓"]
-    assert [row[:2] for row in low.rows] == [["ddcm:steps=2", "0.0990"], ["JPEG", "0.1245*"]]
-    assert low.notes == ["\\* JPEG: the smallest file is above the target for 1 of 2 images."]
-    assert rates.rows == [["ddcm:steps=2", "-50.0 %", rates.rows[0][2], "4 and 3"]]
-    (cells,) = speed.rows
-    assert cells == ["JPEG", "0.2", "cpu", "1.500", "0.500", "0.500", "0.125", "32", "–"]
+    assert low.heads() == ["codec", "bpp", "PSNR, dB ↑", "GMSD ↓"]
+    assert [row[:2] for row in low.rows()] == [["ddcm:steps=2", "0.0990"], ["JPEG", "0.1245*"]]
+    assert low.all_notes() == ["* JPEG: over the target for 1 of 2."]
+    assert rates.rows() == [["ddcm:steps=2", "−50.0 %", rates.rows()[0][2], "4 and 3"]]
+    (cells,) = speed.rows()
+    times = ["1.500", "0.500", "0.500", "0.125"]
+    assert cells == ["JPEG", "0.2", "cpu", "100x80", *times, "32", "–"]
 
 
-def test_tables_are_plain_where_there_is_no_terminal(folder, asked):
+def test_tables_are_plain_where_there_is_no_terminal(folder):
     pytest.importorskip("rich")
     from diffc.bench.report.tables import all_tables, print_tables
 
     out = io.StringIO()
-    print_tables(all_tables(folder, asked, summarise(folder, asked)), out)
+    print_tables(all_tables(read_results(folder)), out)
     text = out.getvalue()
     assert "\x1b" not in text
     assert "0.1245*" in text
-    assert "* JPEG: the smallest file is above" in text
+    assert "* JPEG: over the target for 1 of 2." in text
     # nothing is cut off
     assert "ddcm:steps=2" in text
     assert "…" not in text
 
 
-def test_the_page_of_results_is_the_same_for_the_same_rows(folder, asked, tmp_path):
-    from diffc.bench.report.results import results_page, write_results
+def test_the_page_of_results_is_the_same_for_the_same_rows(folder, tmp_path):
+    from diffc.bench.report.markdown_page import markdown_page, write_markdown
 
     JsonLines(folder / SPEED).append(SPEED_LINE)
-    summary = summarise(folder, asked)
-    page = results_page(folder, asked, summary)
-    assert page == results_page(folder, asked, summary)
+    summary = read_results(folder)
+    page = markdown_page(summary)
+    assert page == markdown_page(summary)
     assert "| JPEG | 0.1245\\* |" in page
-    assert "\\* JPEG: the smallest file is above the target for 1 of 2 images." in page
-    assert "* processor: a fast one" in page
-    assert "Not measured here: VGG-19 distance." in page
+    assert "\\* JPEG: over the target for 1 of 2." in page
+    assert "* Processor: a fast one" in page
+    assert "Not measured: VGG-19 distance. The perceptual" in page
     assert "--codecs ddcm:steps=2,jpeg \\\n  --bpp 0.1 0.2 0.4 0.8 --out DIR" in page
     assert "--images 2 --anchor jpeg --results docs/results.md" in page
     assert str(tmp_path) not in page
@@ -198,14 +204,14 @@ def test_the_page_of_results_is_the_same_for_the_same_rows(folder, asked, tmp_pa
     # tables have as many cells in each line
     for block in re.findall(r"(?:^\|.*\n)+", page, re.MULTILINE):
         assert len({line.count("|") for line in block.splitlines()}) == 1
-    write_results(tmp_path / "results.md", folder, asked, summary)
+    write_markdown(tmp_path / "results.md", summary)
     assert (tmp_path / "results.md").read_text(encoding="utf-8") == page
 
 
-def test_curves_are_drawn(folder, asked):
+def test_curves_are_drawn(folder):
     pytest.importorskip("matplotlib")
-    from diffc.bench.report.curves import write_curves
+    from diffc.bench.report.plots import write_curves
 
-    files = write_curves(folder, asked, summarise(folder, asked))
+    files = write_curves(read_results(folder))
     assert sorted(path.name for path in files) == ["gmsd.png", "gmsd.svg", "psnr.png", "psnr.svg"]
     assert "<svg" in (folder / "plots" / "psnr.svg").read_text()

@@ -8,9 +8,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from diffc.bench.run.places import SPEED
-from diffc.bench.run.rows import CSV, ROWS, JsonLines, Row, RowStore
-from diffc.bench.run.speed_rows import read_speed
+from diffc.bench.run.records import CSV, ROWS, SPEED, JsonLines, Row, RowStore, read_speed
 
 ROW = Row(
     image="photo",

@@ -24,9 +24,8 @@ from diffc.bench.contenders.lookup import contender
 from diffc.bench.contenders.registered import RegisteredContender
 from diffc.bench.run import preparation
 from diffc.bench.run.pictures import find_pictures, named, read_rgb
-from diffc.bench.run.places import Places
-from diffc.bench.run.rows import ROWS, RowStore
-from diffc.bench.run.run_file import read_run
+from diffc.bench.run.records import ROWS, RowStore
+from diffc.bench.run.run_file import Places, read_run
 from diffc.bench.run.runner import prepare, run
 
 BPPS = (1.0, 2.0)
@@ -118,10 +117,10 @@ def test_the_work_goes_image_by_image_and_says_how_far_it_is(folder, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from diffc.bench.run import rows, runner
+from diffc.bench.run import records, runner
 
 where, count = sys.argv[3], int(sys.argv[4])
-append = rows.RowStore.append
+append = records.RowStore.append
 
 def torn(store, row):
     global count
@@ -134,7 +133,7 @@ def torn(store, row):
         os.kill(os.getpid(), signal.SIGKILL)
     append(store, row)
 
-rows.RowStore.append = torn
+records.RowStore.append = torn
 prepared = runner.prepare(Path(sys.argv[1]), ["jpeg", "jpeg-ds"], [1.0, 2.0], Path(sys.argv[2]))
 runner.run(prepared)
 raise SystemExit("it was not killed")

@@ -9,12 +9,10 @@ import sys
 import pytest
 from PIL import features
 
-from diffc.bench.run.places import SPEED
-from diffc.bench.run.rows import JsonLines
+from diffc.bench.run.records import DESCRIPTION, SPEED, JsonLines, Speed
 from diffc.bench.run.run_file import read_run
 from diffc.bench.run.runner import prepare, run
 from diffc.bench.run.speed import Job, jobs, measure_all
-from diffc.bench.run.speed_rows import DESCRIPTION, Speed
 
 
 def make_run(folder, photo, codecs, bpps, images=1):

@@ -34,6 +34,8 @@ class Measure:
         How many are worth showing.
     smallest_side : int
         Pixels; of smaller pictures it is not computed.
+    about : str
+        What it is and where it misleads, for readers of results.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Measure:
     unit: str = ""
     decimals: int = 4
     smallest_side: int = 1
+    about: str = ""
 
     @property
     def arrow(self) -> str:
@@ -120,16 +123,16 @@ class Measurer:
     def _loaders(
         self, device: str
     ) -> dict[str, Callable[[], Callable[[Image.Image, Image.Image], float]]]:
-        from diffc.bench.measures import learned, pixel_measures
+        from diffc.bench.measures import published
 
         return {
-            "psnr": lambda: pixel_measures.psnr,
-            "ms_ssim": lambda: pixel_measures.load_ms_ssim(device),
+            "psnr": lambda: published.psnr,
+            "ms_ssim": lambda: published.load_ms_ssim(device),
             "vgg": self._network,
-            "haarpsi": lambda: pixel_measures.load_haarpsi(device),
-            "gmsd": lambda: pixel_measures.load_gmsd(device),
-            "lpips": lambda: learned.load_lpips(device),
-            "dists": lambda: learned.load_dists(device),
+            "haarpsi": lambda: published.load_haarpsi(device),
+            "gmsd": lambda: published.load_gmsd(device),
+            "lpips": lambda: published.load_lpips(device),
+            "dists": lambda: published.load_dists(device),
         }
 
     def _network(self) -> PerceptualDistance:

@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from diffc.bench.measures.precision import full_precision
+from diffc.bench.measures.published import full_precision
 
 # names, and the channels that go in and come out
 SHAPES = {

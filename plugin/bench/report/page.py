@@ -7,21 +7,26 @@ import hashlib
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from diffc.bench.contenders.specs import target_text
+from diffc.bench.measures.available import Measure
 from diffc.bench.packages import load_package
-from diffc.bench.report import page_data, page_machine, page_tables
-from diffc.bench.report.page_data import Run
-from diffc.bench.report.page_pictures import Embedded, embed
+from diffc.bench.report.method import machine, method
+from diffc.bench.report.page_pictures import Embedded, embed, image_table, picture_paths
+from diffc.bench.report.results import Results
+from diffc.bench.report.tables import bd_rate_table, quality_table, speed_table
+from diffc.bench.run.run_file import RunFile
 from diffc.file_io import write_whole
 
 PAGE = "report.html"
 PICTURE_LIMIT = 60_000_000
+_COLOURS = 10
 _SCRIPTS = ("page.js", "curves.js", "viewer.js")
 
 
 def write_report(
-    folder: Path,
+    results: Results,
     *,
     title: str | None = None,
     first_target: float | None = None,
@@ -32,8 +37,8 @@ def write_report(
 
     Parameters
     ----------
-    folder : Path
-        Of the run.  Results may be missing; the page shows those that are there.
+    results : Results
+        Of the run.  Some may be missing; the page shows those that are there.
     title : str, optional
         The page's.
     first_target : float, optional
@@ -52,63 +57,127 @@ def write_report(
     Raises
     ------
     ValueError
-        If it is no folder of a run or has no such target, or Jinja2 is missing.
+        If the run has no such target, names pictures elsewhere, or Jinja2 is missing.
     OSError
         If something cannot be read or written.
     """
-    run = page_data.read_run(folder)
-    if first_target is not None and first_target not in run.targets:
-        targets = ", ".join(map(target_text, run.targets))
-        raise ValueError(f"the run's targets are {targets}, not {first_target!r}: choose one")
-    complete = {image: page_data.picture_paths(run, image) for image in run.images}
+    targets = results.asked.targets
+    if first_target is not None and first_target not in targets:
+        known = ", ".join(map(target_text, targets))
+        raise ValueError(f"the run's targets are {known}, not {first_target!r}: choose one")
+    complete = {image: picture_paths(results, image) for image in results.images}
     pictures = embed(
         {image: paths for image, paths in complete.items() if paths[0].is_file()}, limit, progress
     )
-    first = _first_view(run, first_target)
-    page = _page(run, title or _title(run), pictures, first, _notes(run, pictures, limit))
-    path = folder / PAGE
+    first = _first_view(results, first_target)
+    page = _page(results, title or _title(results), pictures, first, limit)
+    path = results.folder / PAGE
     # a title may be the name of a file, which need not be text
     write_whole(path, page.encode(errors="replace"))
     return path
 
 
-def _page(run: Run, title: str, pictures: Embedded, first: dict[str, int], notes: list[str]) -> str:
-    measures = page_data.measure_table(run)
-    codecs = page_data.codec_table(run, measures)
-    columns = page_tables.quality_columns(run, measures)
-    for measure in measures:
-        measure["drawn"] = any(measure["name"] in codec["curves"] for codec in codecs)
+def _page(
+    results: Results, title: str, pictures: Embedded, first: dict[str, int], limit: int
+) -> str:
+    asked = results.asked
+    codecs = codec_table(results)
     style = _asset("style.css")
     script = "\n".join(map(_asset, _SCRIPTS))
     jinja = load_package("jinja2")
     environment = jinja.Environment(autoescape=True, undefined=jinja.StrictUndefined)
     safe = load_package("markupsafe").Markup
+    rates = bd_rate_table(results)
+    known = any(
+        rate.percent is not None for of in results.bd_rates.values() for rate in of.values()
+    )
     text: str = environment.from_string(_asset("page.html")).render(
         title=title,
-        lead=_lead(run),
-        version=run.asked.diffc,
+        lead=_lead(asked),
+        version=asked.diffc,
         style=safe(style),
         style_hash=_hash(style),
         script=safe(script),
         script_hash=_hash(script),
-        columns=columns,
-        groups=page_tables.quality_groups(run, columns),
-        bd=page_tables.bd_table(run, measures),
-        speed=page_machine.speed_table(run),
-        failures=page_tables.failures(run),
-        machine=page_machine.machine_table(run),
-        method=page_machine.method(run, measures),
-        notes=notes,
+        quality=[quality_table(results, target) for target in asked.targets],
+        bd=rates if known else None,
+        speed=speed_table(results),
+        failures=[row for row in results.rows.values() if row.error is not None],
+        label=results.label,
+        target_text=target_text,
+        machine=machine(results),
+        method=method(results),
+        notes=_notes(results, pictures, limit),
         pictures=pictures.texts,
         data={
-            "measures": measures,
+            "measures": [_described(measure, codecs) for measure in results.averaged],
             "codecs": codecs,
-            "targets": [target_text(each) for each in run.targets],
-            "images": page_data.image_table(run, pictures.images, pictures.places),
+            "targets": [target_text(each) for each in asked.targets],
+            "images": image_table(results, pictures.images, pictures.places),
             "first": first,
         },
     )
     return text
+
+
+def _described(measure: Measure, codecs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what the scripts know of a measure."""
+    return {
+        "name": measure.name,
+        "label": measure.label,
+        "unit": measure.unit,
+        "better": measure.better,
+        "arrow": measure.arrow,
+        "digits": measure.decimals,
+        "drawn": any(measure.name in codec["curves"] for codec in codecs),
+    }
+
+
+def codec_table(results: Results) -> list[dict[str, Any]]:
+    """Return what the page says of each codec: name, colour and curves."""
+    styles = _styles(results.asked.codecs)
+    return [
+        {
+            "label": results.label(codec),
+            "colour": styles[codec][0],
+            "dashed": styles[codec][1],
+            "curves": _curves(results, codec),
+        }
+        for codec in results.asked.codecs
+    ]
+
+
+def _styles(codecs: list[str]) -> dict[str, tuple[int, bool]]:
+    """Return a colour and whether it is dashed: ``avif-ds`` has that of ``avif``, dashed."""
+    plain = [(colour, False) for colour in range(_COLOURS)]
+    free = [*plain, *((colour, True) for colour, _ in plain)]
+    styles: dict[str, tuple[int, bool]] = {}
+    shrunk = {each: f"{each}-ds" for each in codecs if f"{each}-ds" in codecs}
+    for codec in sorted(codecs, key=lambda each: each not in shrunk):
+        if codec not in styles:
+            # of more codecs than styles some look alike
+            styles[codec] = free.pop(0) if free else (len(styles) % _COLOURS, False)
+            twin = (styles[codec][0], True)
+            if codec in shrunk and twin in free:
+                free.remove(twin)
+                styles[shrunk[codec]] = twin
+    return styles
+
+
+def _curves(results: Results, codec: str) -> dict[str, Any]:
+    curves: dict[str, list[dict[str, Any]]] = {}
+    for target in results.asked.targets:
+        cell = results.cell(codec, target)
+        # a mean over other images would be no point of the same curve
+        if cell.images < len(results.asked.images):
+            continue
+        for measure in results.averaged:
+            value = cell.measures.get(measure.name)
+            if value is not None:
+                reached = results.meets(cell)
+                point = {"bpp": cell.bpp, "value": value, "target": target, "reached": reached}
+                curves.setdefault(measure.name, []).append(point)
+    return curves
 
 
 def _asset(name: str) -> str:
@@ -120,41 +189,42 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _title(run: Run) -> str:
-    if len(run.images) == 1:
-        return f"{run.images[0]} at equal bytes"
+def _title(results: Results) -> str:
+    if len(results.images) == 1:
+        return f"{results.images[0]} at equal bytes"
     return "Image codecs at equal bytes"
 
 
-def _lead(run: Run) -> str:
+def _lead(asked: RunFile) -> str:
     def counted(count: int, noun: str) -> str:
         return f"{count} {noun}{'' if count == 1 else 's'}"
 
-    *others, last = map(target_text, run.targets)
+    *others, last = map(target_text, asked.targets)
     targets = f"{', '.join(others)} and {last}" if others else last
     return (
-        f"{counted(len(run.images), 'image')}, {counted(len(run.codecs), 'codec')}, "
+        f"{counted(len(asked.images), 'image')}, {counted(len(asked.codecs), 'codec')}, "
         f"files of at most {targets} bits per pixel."
     )
 
 
-def _first_view(run: Run, first_target: float | None) -> dict[str, int]:
+def _first_view(results: Results, first_target: float | None) -> dict[str, int]:
     """Return what the viewer begins with.
 
     The first codec that has a picture stands to the right, and to the left the first other one
     whose files meet the target for every image; else any other one, or the original.
     """
-    target = len(run.targets) // 2 if first_target is None else run.targets.index(first_target)
-    cells = [run.cell(codec, run.targets[target]) for codec in run.codecs]
+    targets, codecs = results.asked.targets, results.asked.codecs
+    target = len(targets) // 2 if first_target is None else targets.index(first_target)
+    cells = [results.cell(codec, targets[target]) for codec in codecs]
     coded = [number for number, cell in enumerate(cells) if cell.images]
     right = coded[0] if coded else 0
     others = [number for number in coded if number != right]
-    others.sort(key=lambda number: not page_tables.meets(run, cells[number]))
+    others.sort(key=lambda number: not results.meets(cells[number]))
     return {"target": target, "left": others[0] if others else -1, "right": right}
 
 
-def _notes(run: Run, pictures: Embedded, limit: int) -> list[str]:
-    shown, total = len(pictures.images), len(run.images)
+def _notes(results: Results, pictures: Embedded, limit: int) -> list[str]:
+    shown, total = len(pictures.images), len(results.images)
     if shown == total:
         return []
     if not shown:

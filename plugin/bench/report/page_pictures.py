@@ -7,8 +7,13 @@ import io
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
+
+from diffc.bench.report.results import Results
+from diffc.bench.run.records import Row
+from diffc.bench.run.run_file import Places
 
 Paths = Sequence[Path]
 # pixels a side
@@ -103,3 +108,65 @@ def _encoded(path: Path) -> str:
         else:
             picture.convert("RGB").save(out, "PNG", optimize=True)
     return base64.b64encode(out.getvalue()).decode()
+
+
+def picture_paths(results: Results, image: str) -> list[Path]:
+    """Return the files of an image's pictures, the original first.
+
+    Raises
+    ------
+    ValueError
+        If one is not in the run's folder.
+    """
+    rows = (
+        results.rows.get((image, codec, t))
+        for t in results.asked.targets
+        for codec in results.asked.codecs
+    )
+    decoded = (results.folder / row.picture for row in rows if row is not None and row.picture)
+    paths = [Places(results.folder).original(image), *decoded]
+    root = results.folder.resolve()
+    for path in paths:
+        # a page may go to others, and a folder may come from them
+        if not path.resolve().is_relative_to(root):
+            raise ValueError(
+                f"{results.folder} names a picture outside the folder of the run: run the bench again"
+            )
+    return paths
+
+
+def image_table(
+    results: Results, shown: list[str], places: dict[Path, int]
+) -> list[dict[str, Any]]:
+    """Return what the viewer says of each image that it shows."""
+    sizes = {each["name"]: each for each in results.asked.images}
+    return [
+        {
+            "name": image,
+            "width": sizes[image]["width"],
+            "height": sizes[image]["height"],
+            "original": places[Places(results.folder).original(image)],
+            "rows": [
+                [
+                    _shown_row(results, results.rows.get((image, codec, target)), places)
+                    for codec in results.asked.codecs
+                ]
+                for target in results.asked.targets
+            ],
+        }
+        for image in shown
+    ]
+
+
+def _shown_row(results: Results, row: Row | None, places: dict[Path, int]) -> dict[str, Any] | None:
+    if row is None:
+        return None
+    return {
+        "bytes": row.bytes,
+        "bpp": row.bpp,
+        "reached": row.reached,
+        "setting": row.setting,
+        "measures": row.measures,
+        "error": row.error,
+        "picture": places.get(results.folder / row.picture) if row.picture else None,
+    }

@@ -9,6 +9,7 @@ from typing import Any
 
 from diffc.bench.measures.available import Measure
 from diffc.bench.packages import load_package
+from diffc.bench.report.results import Results
 
 Curve = Sequence[tuple[float, float | None]]
 
@@ -31,6 +32,48 @@ _STYLE = {
 }
 # of the height of the axes
 _LINE_HEIGHT = 0.06
+
+
+def write_curves(results: Results) -> list[Path]:
+    """Write ``plots/MEASURE.png`` and ``.svg`` of all measures that have values.
+
+    Targets that not all images reached are drawn apart, at the rate of the files there are.
+
+    Raises
+    ------
+    ValueError
+        If matplotlib is missing.
+    """
+    plots = results.folder / "plots"
+    plots.mkdir(exist_ok=True)
+    files: list[Path] = []
+    for measure in results.averaged:
+        joined: dict[str, Curve] = {}
+        apart: dict[str, Curve] = {}
+        for codec in results.asked.codecs:
+            cells = [results.cell(codec, target) for target in results.asked.targets]
+            # a mean over fewer images compares with nothing
+            coded = [cell for cell in cells if cell.images == len(results.asked.images)]
+            points = [
+                (results.meets(cell), (cell.bpp or 0.0, cell.measures.get(measure.name)))
+                for cell in coded
+            ]
+            joined[codec] = [point for met, point in points if met]
+            # below its lowest rate a codec makes the same files for several targets
+            apart[codec] = list(dict.fromkeys(point for met, point in points if not met))
+        every = [value for each in (joined, apart) for c in each.values() for _, value in c]
+        if any(value is not None for value in every):
+            count = len(results.asked.images)
+            files += write_plot(
+                plots / measure.name,
+                measure,
+                joined,
+                apart,
+                labels=results.asked.labels,
+                logarithmic=True,
+                title=f"Mean of {count} image{'' if count == 1 else 's'}",
+            )
+    return files
 
 
 def write_plot(

@@ -1,107 +1,255 @@
-"""``docs/results.md``: a run's tables as a page, with the machine and how to repeat it."""
+"""What a run comes to: means of each codec at each target, and BD-rates."""
 
 from __future__ import annotations
 
-import hashlib
-import shlex
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-from diffc.bench.contenders.host_codecs import HOST_CODECS
-from diffc.bench.contenders.lookup import SHRUNK
-from diffc.bench.contenders.specs import label_of, parse_spec, target_text
-from diffc.bench.measures.available import MEASURES
-from diffc.bench.report.summary import Summary
-from diffc.bench.report.tables import all_tables
-from diffc.bench.run.run_file import RunFile
+import numpy as np
+
+from diffc.bench.contenders.specs import label_of
+from diffc.bench.measures.available import MEASURES, PATCH_DISTANCE, Measure
+from diffc.bench.measures.bd_rate import BDRate, bd_rate
+from diffc.bench.measures.patch_distance import paired_patch_distance
+from diffc.bench.run.records import Key, Row, RowStore, read_speed
+from diffc.bench.run.run_file import SUMMARY, Places, RunFile, read_run
 from diffc.file_io import write_whole
 
+_ANCHORS = ("avif-ds", "avif", "jpeg")
 
-def results_page(folder: Path, whole: RunFile, summary: Summary) -> str:
-    """Return the page in Markdown; the same rows make the same page.
+
+@dataclass(frozen=True)
+class Cell:
+    """A codec at a target, over the images that it coded.
+
+    Parameters
+    ----------
+    codec : str
+        The spec.
+    target_bpp : float
+        The target.
+    images : int
+        How many images were coded.
+    reached : int
+        How many files fit the target.
+    errors : int
+        How many images could not be coded.
+    bpp : float, optional
+        Mean bits per pixel of the real files; None where no image was coded.
+    measures : dict
+        Means of the measures that all coded images have, and measures of them all at once.
+    standard_errors : dict
+        Of the latter, by name.
+    """
+
+    codec: str
+    target_bpp: float
+    images: int
+    reached: int
+    errors: int
+    bpp: float | None
+    measures: dict[str, float]
+    standard_errors: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Results:
+    """What the folder of a run holds, and what it comes to.
 
     Parameters
     ----------
     folder : Path
-        The run's; no path stands on the page.
-    whole : RunFile
+        The run's.
+    asked : RunFile
         What was asked.
-    summary : Summary
-        What came of it.
+    rows : dict
+        Rows by (image, codec, target).
+    cells : dict
+        Cells by (codec, target).
+    anchor : str
+        The codec that BD-rates are against.
+    bd_rates : dict
+        Of the other codecs, by codec and measure.
+    speed : list of dict
+        The lines of ``speed.jsonl``.
     """
-    parts = [
-        "# Results\n",
-        "This page is generated from a run of `diffc bench`; nothing in it is written by hand.\n",
-        f"{_what(whole)}\n",
-    ]
-    for table in all_tables(folder, whole, summary):
-        parts += [f"## {table.title}\n", table.as_markdown()]
-    parts += ["## What is measured\n", _measures(whole), "## Machine\n", _machine(whole)]
-    parts += ["## To repeat it\n", _command(whole, summary)]
-    return "\n".join(parts)
+
+    folder: Path
+    asked: RunFile
+    rows: dict[Key, Row]
+    cells: dict[tuple[str, float], Cell]
+    anchor: str
+    bd_rates: dict[str, dict[str, BDRate]]
+    speed: list[dict[str, Any]]
+
+    @property
+    def images(self) -> list[str]:
+        """Names of the images, in the order of the run."""
+        return [each["name"] for each in self.asked.images]
+
+    @property
+    def measures(self) -> list[Measure]:
+        """Measures of single images that some row has."""
+        present = {name for row in self.rows.values() for name in row.measures}
+        return [measure for name, measure in MEASURES.items() if name in present]
+
+    @property
+    def averaged(self) -> list[Measure]:
+        """Measures that some cell has, those of all images at once included."""
+        present = {name for cell in self.cells.values() for name in cell.measures}
+        return [each for each in (*MEASURES.values(), PATCH_DISTANCE) if each.name in present]
+
+    def label(self, codec: str) -> str:
+        """Return what a codec is called."""
+        return self.asked.labels.get(codec) or label_of(codec)
+
+    def cell(self, codec: str, target_bpp: float) -> Cell:
+        """Return one cell."""
+        found = self.cells.get((codec, target_bpp))
+        if found is None:
+            raise ValueError(f"the run has no codec {codec!r} at {target_bpp!r} bpp")
+        return found
+
+    def meets(self, cell: Cell) -> bool:
+        """Tell whether a codec's files meet the target for every image of the run."""
+        return cell.reached == len(self.asked.images)
+
+    def curve(self, codec: str) -> list[Cell]:
+        """Return a codec's cells that all images reached; others are no points of one curve."""
+        cells = (self.cells[codec, target] for target in self.asked.targets)
+        return [cell for cell in cells if self.meets(cell)]
 
 
-def write_results(path: Path, folder: Path, whole: RunFile, summary: Summary) -> None:
-    """Write the page, whole or not at all."""
-    write_whole(path, results_page(folder, whole, summary).encode())
+def read_results(folder: Path, anchor: str | None = None) -> Results:
+    """Read the folder of a run, which need not be complete, and compute what it comes to.
 
+    A mean is over all images that were coded, or there is none: figures in a column are over the
+    same images wherever no remark says otherwise.
 
-def _what(whole: RunFile) -> str:
-    sizes = sorted({f"{each['width']}x{each['height']}" for each in whole.images})
-    count = len(whole.images)
-    shown = ", ".join(sizes) if len(sizes) <= 4 else f"{len(sizes)} sizes"
-    together = hashlib.sha256("".join(each["sha256"] for each in whole.images).encode())
-    return (
-        f"{count} image{'' if count == 1 else 's'} of {shown} pixels (SHA-256 of their pixels' "
-        f"SHA-256: `{together.hexdigest()[:16]}`). Each codec gives its highest quality whose "
-        "whole file fits the target; figures are means over the images, of pictures that were "
-        "decoded from the files. A codec that cannot make so small a file stands with the "
-        "smallest that it makes, marked with an asterisk: compare its bits per pixel before its "
-        "quality."
-    )
+    Parameters
+    ----------
+    folder : Path
+        The run's.
+    anchor : str, optional
+        Spec of the codec that BD-rates are against; by default the first of avif-ds, avif and jpeg
+        that is there, else the first of all.
 
-
-def _measures(whole: RunFile) -> str:
-    lines = []
-    names = {parse_spec(each)[0].removesuffix(SHRUNK) for each in whole.codecs}
-    used = [f"{c.label}: {c.about}" for c in HOST_CODECS.values() if c.name in names]
-    if used:
-        lines.append(f"Encoders of other formats: {'; '.join(used)}; otherwise their defaults.")
-    if any(each.endswith(SHRUNK) for each in whole.codecs):
-        lines.append(
-            "A codec with -ds codes the picture at 1, 1/1.5, 1/2 or 1/3 of its sides and "
-            "enlarges what is decoded, whichever of the files that fit is the best by "
-            f"{MEASURES[whole.distance].label}; the size to enlarge to is not counted."
+    Raises
+    ------
+    ValueError
+        If it is no folder of a run, what it holds is damaged or of another version, or the anchor
+        is none of the run's codecs.
+    OSError
+        If it cannot be read.
+    """
+    asked = read_run(folder)
+    rows = {row.key: row for row in RowStore(folder).rows()}
+    names = [each["name"] for each in asked.images]
+    cells = {
+        (codec, target): _cell(
+            Places(folder),
+            (codec, target),
+            [rows[key] for name in names if (key := (name, codec, target)) in rows],
         )
-    lines.append(
-        "Arrows point to where a measure is better. The patch distance is an unbiased "
-        "discrepancy between the patches of all decoded pictures and of their originals, as the "
-        "kernel inception distance is of whole pictures, and compares with itself only."
-        if whole.perceptual_weights
-        else "Arrows point to where a measure is better."
+        for codec in asked.codecs
+        for target in asked.targets
+    }
+    against = choose_anchor(asked.codecs, anchor)
+    found = Results(folder, asked, rows, cells, against, {}, read_speed(folder))
+    theirs = found.curve(against)
+    for codec in asked.codecs:
+        if codec != against:
+            ours = found.curve(codec)
+            found.bd_rates[codec] = {name: _bd_rate(theirs, ours, name) for name in asked.measures}
+    return found
+
+
+def write_summary(results: Results) -> None:
+    """Write ``summary.json``: cells, BD-rates, and on how many targets these stand.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written.
+    """
+    theirs = len(results.curve(results.anchor))
+    rates = results.bd_rates
+    summary = {
+        "anchor": results.anchor,
+        "images": len(results.asked.images),
+        "cells": [asdict(cell) for cell in results.cells.values()],
+        "bd_rate": {c: {name: r.percent for name, r in of.items()} for c, of in rates.items()},
+        "bd_notes": {
+            codec: {name: rate.note for name, rate in of.items() if rate.note}
+            for codec, of in rates.items()
+        },
+        "bd_points": {codec: (len(results.curve(codec)), theirs) for codec in rates},
+    }
+    text = json.dumps(summary, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    write_whole(results.folder / SUMMARY, text.encode())
+
+
+def choose_anchor(codecs: Sequence[str], asked: str | None) -> str:
+    """Return the codec that BD-rates are against.
+
+    Raises
+    ------
+    ValueError
+        If the one asked for is not among the codecs.
+    """
+    if asked is not None and asked not in codecs:
+        raise ValueError(f"the anchor is one of {', '.join(codecs)}, not {asked!r}: choose one")
+    if asked is not None:
+        return asked
+    return next((each for each in _ANCHORS if each in codecs), codecs[0])
+
+
+def _cell(places: Places, about: tuple[str, float], rows: list[Row]) -> Cell:
+    coded = [row for row in rows if row.error is None]
+    shared = coded[0].measures if coded else {}
+    cell = Cell(
+        *about,
+        images=len(coded),
+        reached=sum(row.reached for row in coded),
+        errors=len(rows) - len(coded),
+        bpp=statistics.fmean(row.bpp for row in coded) if coded else None,
+        measures={
+            name: statistics.fmean(row.measures[name] for row in coded)
+            for name in shared
+            if all(name in row.measures for row in coded)
+        },
     )
-    if whole.perceptual_weights:
-        lines.append(
-            "Weights of the VGG-19 distance: a file with SHA-256 "
-            f"`{whole.perceptual_weights[:16]}`."
-        )
-    lines += [
-        f"Not measured here: {MEASURES[name].label}." for name in whole.missing if name in MEASURES
+    _add_patch_distance(places, cell, [row.image for row in coded])
+    return cell
+
+
+def _add_patch_distance(places: Places, cell: Cell, images: list[str]) -> None:
+    pairs = [
+        (places.original_features(image), places.features(cell.codec, cell.target_bpp, image))
+        for image in images
     ]
-    return "\n\n".join(lines) + "\n"
+    # pictures that are too small have none
+    pairs = [pair for pair in pairs if all(path.exists() for path in pair)]
+    if not pairs:
+        return
+    originals, decoded = zip(*([np.load(path) for path in pair] for pair in pairs), strict=True)
+    try:
+        found = paired_patch_distance(originals, decoded)
+    except ValueError:  # a single patch is no set
+        return
+    cell.measures[PATCH_DISTANCE.name] = found.value
+    if found.standard_error is not None:
+        cell.standard_errors[PATCH_DISTANCE.name] = found.standard_error
 
 
-def _machine(whole: RunFile) -> str:
-    return "".join(f"* {name}: {value}\n" for name, value in whole.machine.items())
+def _bd_rate(anchor: list[Cell], test: list[Cell], measure: str) -> BDRate:
+    def points(cells: list[Cell]) -> list[tuple[float, float]]:
+        # pictures may be too small for a measure
+        having = (cell for cell in cells if cell.bpp and measure in cell.measures)
+        return [(cell.bpp or 0.0, cell.measures[measure]) for cell in having]
 
-
-def _command(whole: RunFile, summary: Summary) -> str:
-    codecs = shlex.quote(",".join(map(label_of, whole.codecs)))
-    anchor = shlex.quote(label_of(summary.anchor))
-    bpps = " ".join(map(target_text, whole.targets))
-    weights = " \\\n  --perceptual-weights WEIGHTS" if whole.perceptual_weights else ""
-    device = f" --device {whole.device}" if whole.device != "cpu" else ""
-    return (
-        "```sh\n"
-        f"diffc bench PHOTOS --codecs {codecs} \\\n  --bpp {bpps} --out DIR{weights}{device} \\\n"
-        f"  --images {len(whole.images)} --anchor {anchor} --results docs/results.md\n```\n"
-    )
+    return bd_rate(points(anchor), points(test), MEASURES[measure].better)

@@ -16,8 +16,7 @@ from diffc.bench.contenders.lookup import Contender, Distance, contenders
 from diffc.bench.contenders.specs import target_text
 from diffc.bench.run.machine import describe_machine
 from diffc.bench.run.pictures import Source, find_pictures, named, read_rgb, sha256_of
-from diffc.bench.run.places import Places
-from diffc.bench.run.run_file import RunFile, file_sha256, open_run
+from diffc.bench.run.run_file import Places, RunFile, file_sha256, open_run
 from diffc.errors import reason_of
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ def _distance(measurer: Measurer, by: str, device: str) -> Distance | None:
     if by not in measurer.available:
         return None
     from diffc.bench.measures.available import MEASURES
-    from diffc.bench.measures.pixel_measures import load_gmsd, psnr
+    from diffc.bench.measures.published import load_gmsd, psnr
 
     choices: dict[str, Distance] = {}
     if by == "vgg":

@@ -1,4 +1,4 @@
-"""``run.json``: what a run was asked, so that it is resumed only with the same question."""
+"""``run.json``: what a run was asked, so that it is resumed only with the same question; and where a run's folder keeps what."""
 
 from __future__ import annotations
 
@@ -8,10 +8,48 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from diffc.bench.contenders.specs import slug, target_text
 from diffc.bench.measures.available import MEASURES
-from diffc.bench.run.json_records import parse, record
-from diffc.bench.run.places import RUN
+from diffc.bench.run.records import parse, record
 from diffc.file_io import write_whole
+
+RUN, SUMMARY, ORIGINAL = "run.json", "summary.json", "original"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Paths in the folder of a run.
+
+    Parameters
+    ----------
+    folder : Path
+        The run's.
+    """
+
+    folder: Path
+
+    def original(self, image: str) -> Path:
+        """Return where the original is, as PNG."""
+        return self.folder / "originals" / f"{image}.png"
+
+    def coded(self, codec: str, target_bpp: float, image: str, extension: str) -> Path:
+        """Return where a coded file is."""
+        return self._of("files", codec, target_bpp) / (image + extension)
+
+    def picture(self, codec: str, target_bpp: float, image: str) -> Path:
+        """Return where a decoded picture is, as PNG."""
+        return self._of("pictures", codec, target_bpp) / f"{image}.png"
+
+    def features(self, codec: str, target_bpp: float, image: str) -> Path:
+        """Return where a decoded picture's patch features are."""
+        return self._of("features", codec, target_bpp) / f"{image}.npy"
+
+    def original_features(self, image: str) -> Path:
+        """Return where the original's patch features are."""
+        return self.folder / "features" / ORIGINAL / f"{image}.npy"
+
+    def _of(self, kind: str, codec: str, target_bpp: float) -> Path:
+        return self.folder / kind / slug(codec) / target_text(target_bpp)
 
 
 @dataclass(frozen=True)

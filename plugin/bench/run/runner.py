@@ -6,13 +6,157 @@ where it was.  One image is in memory at a time.
 
 from __future__ import annotations
 
+import io
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from PIL import Image
+
+from diffc.bench.contenders.contender import Contender
+from diffc.bench.run.pictures import png_bytes, write_into
+from diffc.bench.run.records import Row
+from diffc.bench.run.run_file import Places
+from diffc.errors import reason_of
+
+if TYPE_CHECKING:
+    from diffc.bench.measures.available import Measurer
 from collections.abc import Callable
 
 from diffc.bench.contenders.specs import target_text
 from diffc.bench.run.pictures import read_rgb
 from diffc.bench.run.preparation import Complain, Run, prepare
-from diffc.bench.run.row_maker import Decoder, keep_original, make_row
-from diffc.bench.run.rows import RowStore
+from diffc.bench.run.records import RowStore
+
+
+@dataclass(frozen=True)
+class Result:
+    """A file, its picture and what was measured of it."""
+
+    data: bytes
+    png: bytes
+    measures: dict[str, float]
+    features: bytes | None
+
+
+class Decoder:
+    """Decodes files of one image and measures the pictures.
+
+    Below its lowest rate a codec makes the same file for several targets: the last one of each
+    codec is kept.
+    """
+
+    def __init__(self, measurer: Measurer, original: Image.Image) -> None:
+        self.original = original
+        self._measurer = measurer
+        self._last: dict[str, Result] = {}
+
+    def result(self, contender: Contender, data: bytes) -> Result:
+        """Return what comes of a file."""
+        last = self._last.get(contender.spec)
+        if last is None or last.data != data:
+            last = self._last[contender.spec] = self._decoded(contender, data)
+        return last
+
+    def _decoded(self, contender: Contender, data: bytes) -> Result:
+        size = self.original.size
+        decoded = contender.decode(data, size)
+        if decoded.mode != "RGB" or decoded.size != size:
+            raise ValueError(
+                f"the picture of the file is {decoded.mode} {decoded.width}x{decoded.height}, not "
+                f"RGB {size[0]}x{size[1]}: the codec has to be corrected"
+            )
+        measures = self._measurer.measure(self.original, decoded)
+        return Result(data, png_bytes(decoded), measures, _features(self._measurer, decoded))
+
+
+def keep_original(places: Places, measurer: Measurer, name: str, image: Image.Image) -> None:
+    """Write an image and its patch features, if they are not there."""
+    path = places.original(name)
+    if not path.exists():
+        write_into(path, png_bytes(image))
+    path = places.original_features(name)
+    if not path.exists():
+        features = _features(measurer, image)
+        if features is not None:
+            write_into(path, features)
+
+
+def make_row(
+    places: Places, name: str, decoder: Decoder, contender: Contender, target: float
+) -> Row:
+    """Code an image, write the file, decode it and measure the picture.
+
+    Parameters
+    ----------
+    places : Places
+        The run's folder.
+    name : str
+        The image's.
+    decoder : Decoder
+        Of the image.
+    contender : Contender
+        The codec.
+    target : float
+        Bits per pixel.
+
+    Returns
+    -------
+    Row
+        With an error instead of results if the codec fails, however it does.
+    """
+    try:
+        return _measured(places, name, decoder, contender, target)
+    # a codec may raise anything, and the others go on
+    except Exception as error:  # noqa: BLE001
+        reason = reason_of(error) or "it gives no reason"
+        if not isinstance(error, OSError | ValueError):
+            reason = f"{type(error).__name__}: {reason}"
+        size = decoder.original.size
+        return Row(name, *size, contender.spec, target, error=reason)
+
+
+def _measured(
+    places: Places, name: str, decoder: Decoder, contender: Contender, target: float
+) -> Row:
+    image = decoder.original
+    pixels = image.width * image.height
+    limit = math.floor(target * pixels / 8)
+    attempt = contender.encode(image, limit)
+    coded = places.coded(contender.spec, target, name, contender.extension)
+    write_into(coded, attempt.data)
+    result = decoder.result(contender, coded.read_bytes())
+    picture = places.picture(contender.spec, target, name)
+    write_into(picture, result.png)
+    if result.features is not None:
+        write_into(places.features(contender.spec, target, name), result.features)
+    return Row(
+        image=name,
+        width=image.width,
+        height=image.height,
+        codec=contender.spec,
+        target_bpp=target,
+        reached=len(result.data) <= limit,
+        bytes=len(result.data),
+        bpp=8 * len(result.data) / pixels,
+        setting=attempt.setting,
+        measures=result.measures,
+        picture=picture.relative_to(places.folder).as_posix(),
+    )
+
+
+def _features(measurer: Measurer, picture: Image.Image) -> bytes | None:
+    """Return patch features as a file of float16, if there is a network and the picture suits."""
+    from diffc.bench.measures.available import MEASURES
+
+    if "vgg" not in measurer.available or min(picture.size) < MEASURES["vgg"].smallest_side:
+        return None
+    import numpy as np
+
+    out = io.BytesIO()
+    np.save(out, measurer.patch_features(picture).astype(np.float16))
+    return out.getvalue()
+
 
 __all__ = ["Complain", "Progress", "Run", "prepare", "run"]
 

@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from diffc.bench.contenders.specs import parse_spec, target_text
-from diffc.bench.run.places import SPEED, Places
-from diffc.bench.run.rows import JsonLines, Row, RowStore
-from diffc.bench.run.run_file import RunFile
-from diffc.bench.run.speed_rows import Speed, read_speed
+from diffc.bench.run.records import SPEED, JsonLines, Row, RowStore, Speed, read_speed
+from diffc.bench.run.run_file import Places, RunFile
 from diffc.errors import reason_of
 
 REPEATS = 3

@@ -1,4 +1,4 @@
-"""Results row by row: one for each image, codec and target, in a file that survives a kill."""
+"""The lines of a run: rows and timings, in files of JSON that survive a kill and are read with care."""
 
 from __future__ import annotations
 
@@ -9,12 +9,57 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from diffc.bench.run.json_records import parse, record
 from diffc.file_io import write_whole
 
-ROWS, CSV = "rows.jsonl", "rows.csv"
+T = TypeVar("T")
+
+
+def parse(text: bytes) -> Any:
+    """Return what a text in JSON says.
+
+    Raises
+    ------
+    ValueError
+        If it is no JSON, or nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply: no file of diffc is") from None
+
+
+def record(kind: type[T], value: object) -> T | None:
+    """Return the dataclass of a JSON object; None if a field is missing, unknown or no such type."""
+    hints = get_type_hints(kind)
+    names = {each.name for each in fields(kind)}  # type: ignore[arg-type]  # a dataclass
+    if not isinstance(value, dict) or set(value) != names:
+        return None
+    if not all(_fits(value[name], hints[name]) for name in names):
+        return None
+    return kind(**value)
+
+
+def _fits(value: object, kind: Any) -> bool:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is UnionType:
+        return any(_fits(value, each) for each in arguments)
+    if origin is list:
+        return isinstance(value, list) and all(_fits(each, arguments[0]) for each in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(each, arguments[1]) for each in value.values())
+    if kind is Any or kind is NoneType:
+        return kind is Any or value is None
+    if kind in (int, float):
+        # JSON has one kind of numbers; a truth value is none
+        plain = isinstance(value, int) and not isinstance(value, bool)
+        return plain or (kind is float and isinstance(value, float))
+    return isinstance(value, kind)
+
+
+ROWS, CSV, SPEED = "rows.jsonl", "rows.csv", "speed.jsonl"
 
 Key = tuple[str, str, float]
 
@@ -181,3 +226,69 @@ class RowStore:
         path = self._folder / CSV
         write_whole(path, out.getvalue().encode())
         return path
+
+
+DESCRIPTION = {
+    "device": "where the codec's networks ran",
+    "encode_first_seconds": "first encode of a process: imports and loading of models included",
+    "encode_seconds": "median of three further encodes; of codecs whose quality is searched for, "
+    "one encode at the quality found, of others the whole call with its target",
+    "decode_first_seconds": "first decode of a process: imports and loading of models included",
+    "decode_seconds": "median of three further decodes",
+    "encode_peak_bytes": "most memory of the encoding process, Python and the picture included",
+    "decode_peak_bytes": "most memory of the decoding process, Python and the picture included",
+    "resident_before_bytes": "memory of the process before its first call",
+    "encode_peak_device_bytes": "most memory on the GPU while encoding",
+    "decode_peak_device_bytes": "most memory on the GPU while decoding",
+}
+
+
+@dataclass(frozen=True)
+class Speed:
+    """What one image cost a codec at a target; a line of ``speed.jsonl``.
+
+    Parameters
+    ----------
+    codec, target_bpp, image, width, height
+        As in `diffc.bench.run.records.Row`.
+    device : str
+        Torch's name of it.
+    others
+        See `DESCRIPTION`; None where the system does not say.
+    """
+
+    codec: str
+    target_bpp: float
+    device: str
+    image: str
+    width: int
+    height: int
+    encode_first_seconds: float
+    encode_seconds: float
+    decode_first_seconds: float
+    decode_seconds: float
+    resident_before_bytes: int | None
+    encode_peak_bytes: int | None
+    decode_peak_bytes: int | None
+    encode_peak_device_bytes: int | None
+    decode_peak_device_bytes: int | None
+
+
+def read_speed(folder: Path) -> list[dict[str, Any]]:
+    """Return what was measured of a run, each with the fields of `Speed`.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged or of another version.
+    """
+    found = []
+    for value in JsonLines(folder / SPEED).objects():
+        speed = record(Speed, value)
+        if speed is None:
+            raise ValueError(
+                f"{SPEED} holds timings of another version of diffc: remove it, or name another "
+                "folder with --out"
+            )
+        found.append(asdict(speed))
+    return found

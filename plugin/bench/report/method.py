@@ -1,0 +1,61 @@
+"""How the figures of a run came about: sentences and a machine, for Markdown and the page alike."""
+
+from __future__ import annotations
+
+from diffc.bench.contenders.host_codecs import HOST_CODECS
+from diffc.bench.contenders.lookup import SHRUNK
+from diffc.bench.contenders.specs import parse_spec
+from diffc.bench.measures.available import MEASURES
+from diffc.bench.report.results import Results
+
+_RULES = (
+    (
+        "Each codec gives its highest quality whose whole file, header and all, fits the target; the "
+        "file is then decoded, and the decoded picture compared with the original. Figures of several "
+        "images are means."
+    ),
+    "Bits per pixel are those of the file over the pixels of the original.",
+    (
+        "A codec that cannot make so small a file stands with the smallest that it makes, and its line "
+        "says so: compare its bits per pixel before its quality."
+    ),
+)
+_NAMES = {
+    "processor": "Processor",
+    "cores": "Cores used",
+    "memory": "Memory",
+    "gpu": "GPU",
+    "system": "System",
+    "python": "Python",
+}
+
+
+def method(results: Results) -> list[str]:
+    """Return sentences on what the figures are, a paragraph each."""
+    asked = results.asked
+    lines = list(_RULES)
+    names = {parse_spec(each)[0].removesuffix(SHRUNK) for each in asked.codecs}
+    used = [f"{each.label}: {each.about}" for each in HOST_CODECS.values() if each.name in names]
+    if used:
+        lines.append(f"Encoders of other formats: {'; '.join(used)}; otherwise their defaults.")
+    if any(codec.endswith(SHRUNK) for codec in asked.codecs):
+        lines.append(
+            "A codec with -ds codes the picture at 1, 1/1.5, 1/2 or 1/3 of its sides and enlarges "
+            "what is decoded, whichever of the files that fit is the best by "
+            f"{MEASURES[asked.distance].label}; the size to enlarge to is not counted."
+        )
+    for measure in results.averaged:
+        unit = f"{measure.unit}, " if measure.unit else ""
+        about = f": {measure.about}" if measure.about else ""
+        lines.append(f"{measure.label} ({unit}{measure.better} is better){about}.")
+    for name, why in asked.missing.items():
+        label = MEASURES[name].label if name in MEASURES else name
+        lines.append(f"Not measured: {label}. {why[:1].upper()}{why[1:]}.")
+    if asked.perceptual_weights:
+        lines.append(f"Weights of VGG-19: a file with SHA-256 {asked.perceptual_weights[:16]}….")
+    return lines
+
+
+def machine(results: Results) -> list[tuple[str, str]]:
+    """Return names and values of what the machine is."""
+    return [(_NAMES.get(name, name), str(value)) for name, value in results.asked.machine.items()]
