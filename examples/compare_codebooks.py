@@ -114,17 +114,17 @@ def main() -> None:
             for name, codebook in codebooks(*target.shape[1:]).items():
                 walk = EncoderWalk(
                     model.denoiser,
+                    model.sigmas,
                     target,
                     weights,
-                    grid_of(model.denoiser, 30),
+                    grid_of(model.sigmas, 30),
                     codebook=codebook,
                     atoms=None,
                 )
                 started = time.process_time()
                 with torch.inference_mode():
                     walk_to_size(walk, round(bpp * 512 * 512 / 8), lambda step, total: None)
-                    x0hat = model.denoiser(walk.trail.x, walk.trail.time)
-                    made = model.synthesise(x0hat, walk.trail.time)
+                    made = model.synthesise(walk.denoise(), model.sigmas[walk.state.time])
                 seconds = time.process_time() - started
                 psnr = -10 * math.log10(float((made - pixels).square().mean()))
                 rows.setdefault((name, bpp), []).append((psnr, seconds))

@@ -160,9 +160,10 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
     pixels = torch.rand(1, 3, options.side, options.side, device=options.device)
     analysed = seconds(lambda: model.analyse(pixels), options.device, 1)
     latent = model.analyse(pixels)
-    step = seconds(lambda: model.denoiser(latent, 500), options.device, options.times)
+    level = torch.tensor([model.sigmas[500]], dtype=torch.float32, device=latent.device)
+    step = seconds(lambda: model.denoiser(latent, level), options.device, options.times)
     print(f"one evaluation of the denoiser: {step}; {memory(options.device)} at most")
-    synthesised = seconds(lambda: model.synthesise(latent, 0), options.device, 1)
+    synthesised = seconds(lambda: model.synthesise(latent, model.sigmas[0]), options.device, 1)
     print(f"autoencoder: {analysed} to the latent, {synthesised} to pixels")
     print(f"{options.side}x{options.side}: {memory(options.device)} at most")
     for steps in options.steps:

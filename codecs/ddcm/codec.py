@@ -37,8 +37,14 @@ from diffc.codecs.ddcm.encoder import (
     walk_to_time,
 )
 from diffc.codecs.shared import models as model_folder
-from diffc.codecs.shared.diffusion.latent_noise import initial_noise
-from diffc.codecs.shared.diffusion.walk import advance, ancestral, deterministic, times
+from diffc.codecs.shared.diffusion.samplers import (
+    advance,
+    ancestral_weights,
+    ddim_weights,
+    denoise_scaled,
+    initial_noise,
+)
+from diffc.codecs.shared.diffusion.schedules import even_times
 from diffc.codecs.shared.latents import models as latent_models
 from diffc.codecs.shared.latents import patch_model
 from diffc.codecs.shared.latents.models import KINDS, LatentModel
@@ -151,25 +157,26 @@ class DdcmCodec(Codec):
         target = model.analyse(pixels)
         patch = model.multiple // model.positions
         weights = position_weights(settings.roi, image.shape[1:], target.shape[2:], patch)
-        grid = grid_of(model.denoiser, settings.steps)
+        grid = grid_of(model.sigmas, settings.steps)
         channels, rows, columns = target.shape[1:]
         layout = BlockLayout(channels, rows, columns)
         walk = EncoderWalk(
             model.denoiser,
+            model.sigmas,
             target,
             weights.to(device),
             grid,
             codebook=HadamardCodebook(layout, settings.seed, device),
             atoms=settings.atoms,
         )
-        self._go(walk, model, image, settings, rate, progress)
-        trail = walk.trail
+        self._walk(walk, model, image, settings, rate, progress)
+        end = walk.state
         parameters = DdcmParameters(
-            settings.steps, trail.steps, trail.time, settings.seed, settings.prompt or ""
+            settings.steps, end.steps, end.time, settings.seed, settings.prompt or ""
         )
-        return Encoded(trail.encoder.finish(), parameters.pack(), model.fingerprint)
+        return Encoded(end.encoder.finish(), parameters.pack(), model.fingerprint)
 
-    def _go(
+    def _walk(
         self,
         walk: EncoderWalk,
         model: LatentModel,
@@ -184,13 +191,13 @@ class DdcmCodec(Codec):
             room = rate.room(length, True)
             if room < 0:
                 walk_to_time(walk, 0, progress)
-                raise RateError(length, length + walk.trail.encoder.length())
+                raise RateError(length, length + walk.state.encoder.length())
         if settings.target_psnr is not None:
             _walk_to_psnr(walk, model, image, settings, room, progress)
         elif room is None:
             walk_to_time(walk, quality_time(rate.quality, model.sigmas), progress)
-        elif walk_to_size(walk, room, progress) and walk.trail.encoder.length() < 0.95 * room:
-            raise RateError(length, length + walk.trail.encoder.length())
+        elif walk_to_size(walk, room, progress) and walk.state.encoder.length() < 0.95 * room:
+            raise RateError(length, length + walk.state.encoder.length())
 
     @torch.inference_mode()
     def decode(self, coded: Coded, options: DecodeOptions) -> Tensor:
@@ -206,7 +213,7 @@ class DdcmCodec(Codec):
         width, height = coded.size
         if complaint := too_large("the file's picture", width, height, model.multiple):
             raise OSError(complaint)
-        grid = grid_of(model.denoiser, steps)
+        grid = grid_of(model.sigmas, steps)
         if coded_steps and not grid[coded_steps] <= time < grid[coded_steps - 1]:
             raise OSError(
                 f"a walk of {steps} steps ends step {coded_steps} between times "
@@ -218,7 +225,7 @@ class DdcmCodec(Codec):
         codebook = HadamardCodebook(layout, found.seed, device)
         atom_model, decoder = AtomModel(layout.grid, layout.length), RangeDecoder(coded.payload)
         x = initial_noise(found.seed, shape, device)
-        bars = model.denoiser.alpha_bars
+        sigmas = model.sigmas
         now = grid[0]
         tail = options.steps or model.tail(steps - coded_steps)
         total = coded_steps + tail
@@ -233,14 +240,15 @@ class DdcmCodec(Codec):
             if coded.truncated and not decoder.certain():
                 break
             following = time if step == coded_steps - 1 else grid[step + 1]
-            x0hat = model.denoiser(x, now)
+            x0hat = denoise_scaled(model.denoiser, x, sigmas[now])
             noise = layout.join(codebook.noise(step, atoms))
-            x = advance(ancestral(bars[now], bars[following]), x, x0hat, noise[None])
+            step_weights = ancestral_weights(sigmas[now], sigmas[following])
+            x = advance(step_weights, x, x0hat, noise[None])
             now = following
-        x0hat, now = finish(
+        x0hat, sigma = finish(
             model, x, now, tail, lambda step: options.progress(coded_steps + step, total)
         )
-        pixels = model.synthesise(x0hat, now)
+        pixels = model.synthesise(x0hat, sigma)
         options.progress(total, total)
         return pixels[0, :, :height, :width].float().cpu()
 
@@ -264,18 +272,19 @@ def finish(
     time: int,
     steps: int,
     progress: Callable[[int], None] = lambda step: None,
-) -> tuple[Tensor, int]:
-    """Denoise from a state without bits; return the estimate and the time it was made at.
+) -> tuple[Tensor, float]:
+    """Denoise from a state without bits; return the estimate and the noise level it was made at.
 
     ``progress`` is called with the number of steps that are done.
     """
-    bars = model.denoiser.alpha_bars
-    path = times(time, 0, steps)[:-1] if time else [0]
-    for step, (now, following) in enumerate(itertools.pairwise(path)):
+    places = even_times(time, 0, steps)[:-1] if time else [0]
+    path = [model.sigmas[place] for place in places]
+    for step, (sigma, sigma_next) in enumerate(itertools.pairwise(path)):
         progress(step)
-        x = advance(deterministic(bars[now], bars[following]), x, model.denoiser(x, now))
+        denoised = denoise_scaled(model.denoiser, x, sigma)
+        x = advance(ddim_weights(sigma, sigma_next), x, denoised)
     progress(len(path) - 1)
-    return model.denoiser(x, path[-1]), path[-1]
+    return denoise_scaled(model.denoiser, x, path[-1]), path[-1]
 
 
 def _walk_to_psnr(
@@ -290,8 +299,8 @@ def _walk_to_psnr(
     wanted = settings.target_psnr
     assert wanted is not None  # the caller has looked
 
-    def psnr(latent: Tensor, time: int) -> float:
-        made = model.synthesise(latent, time)[0, :, :height, :width].cpu()
+    def psnr(latent: Tensor, sigma: float) -> float:
+        made = model.synthesise(latent, sigma)[0, :, :height, :width].cpu()
         # the file is opened as 8 bits; a sum of integers is the same on any number of threads
         difference = made.mul(255).round().int() - image.mul(255).round().int()
         error = int(difference.square().sum(dtype=torch.int64)) / difference.numel()
@@ -303,11 +312,11 @@ def _walk_to_psnr(
             error = float((walk.target - x0hat).square().sum()) / (4 * 3 * height * width)
             guess = -10 * math.log10(max(error, 1e-12))
         else:
-            guess = psnr(x0hat, time)
+            guess = psnr(x0hat, model.sigmas[time])
         if guess < wanted - 2:
             return False
-        left = settings.steps - walk.trail.steps
-        return psnr(*finish(model, walk.trail.x, time, model.tail(left))) >= wanted
+        left = settings.steps - walk.state.steps
+        return psnr(*finish(model, walk.state.x, time, model.tail(left))) >= wanted
 
     if walk_to_psnr(walk, reached, progress, room):
         return

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -11,13 +11,19 @@ from diffc.codec import Progress
 from diffc.codecs.ddcm.atoms import AtomModel, Ranking, by_shift, by_total, encode_atoms, rank, take
 from diffc.codecs.ddcm.codebook import Atoms, HadamardCodebook
 from diffc.codecs.shared.diffusion.denoisers import Denoiser
-from diffc.codecs.shared.diffusion.latent_noise import initial_noise
-from diffc.codecs.shared.diffusion.walk import advance, ancestral, times
+from diffc.codecs.shared.diffusion.samplers import (
+    StepWeights,
+    advance,
+    ancestral_weights,
+    denoise_scaled,
+    initial_noise,
+)
+from diffc.codecs.shared.diffusion.schedules import even_times
 from diffc.entropy.range_coder import RangeEncoder
 
 
 @dataclass
-class Trail:
+class WalkState:
     """What an encoder's walk has written, and where it stands.
 
     Parameters
@@ -27,9 +33,9 @@ class Trail:
     steps : int
         Coded steps.
     time : int
-        The denoiser's time after them.
+        The place in the table of noise levels after them.
     x : Tensor
-        The state there.
+        The state there, of unit variance.
     """
 
     encoder: RangeEncoder
@@ -40,18 +46,20 @@ class Trail:
 
 
 class EncoderWalk:
-    """One walk towards ``target`` along a grid of times.
+    """One walk towards ``target`` along a grid of noise levels.
 
     Parameters
     ----------
     denoiser : Denoiser
         Of the model that the decoder will use.
+    sigmas : sequence of float
+        Its table of noise levels, rising.
     target : Tensor
         The latent to reach, (1, channels, height, width).
     weights : Tensor
         What an error at each position matters, (1, 1, height, width), in [0, 1].
     grid : list of int
-        Times, falling.
+        Places in the table, falling.
     codebook : HadamardCodebook
         Whose seed is also that of the initial noise.
     atoms : int, optional
@@ -61,6 +69,7 @@ class EncoderWalk:
     def __init__(
         self,
         denoiser: Denoiser,
+        sigmas: Sequence[float],
         target: Tensor,
         weights: Tensor,
         grid: list[int],
@@ -68,61 +77,66 @@ class EncoderWalk:
         codebook: HadamardCodebook,
         atoms: int | None,
     ) -> None:
-        self.denoiser, self.target, self.weights = denoiser, target, weights
+        self.denoiser, self.sigmas = denoiser, sigmas
+        self.target, self.weights = target, weights
         self.grid, self.codebook, self.atoms = grid, codebook, atoms
         self.layout = codebook.layout
         channels, height, width = target.shape[1:]
         x = initial_noise(codebook.seed, (channels, height, width), str(target.device))
         model = AtomModel(self.layout.grid, codebook.words)
-        self.trail = Trail(RangeEncoder(), model, 0, grid[0], x)
+        self.state = WalkState(RangeEncoder(), model, 0, grid[0], x)
         self.x0hat = target
 
-    def look(self) -> Ranking:
+    def denoise(self) -> Tensor:
+        """Return the estimate of the clean latent at the present state."""
+        return denoise_scaled(self.denoiser, self.state.x, self.sigmas[self.state.time])
+
+    def rank_atoms(self) -> Ranking:
         """Estimate the clean latent at the present state, and rank the next step's atoms."""
-        self.x0hat = self.denoiser(self.trail.x, self.trail.time)
+        self.x0hat = self.denoise()
         residual = (self.target - self.x0hat) * self.weights
         blocks = self.layout.split(residual[0])
         energy = blocks.square().sum(1)
-        return rank(self.codebook.products(self.trail.steps, blocks), energy)
+        return rank(self.codebook.products(self.state.steps, blocks), energy)
 
     def choose(self, ranking: Ranking, time: int, strength: float = 1.0) -> Atoms:
         """Choose the atoms of a step to ``time``; ``strength`` scales the posterior's shift."""
         if self.atoms is not None:
             return take(ranking, by_total(ranking, max(1, round(strength * self.atoms))))
-        bars = self.denoiser.alpha_bars
-        step = ancestral(bars[self.trail.time], bars[time])
-        return take(ranking, by_shift(ranking, strength * step.estimate / step.noise))
+        step = self._weights(time)
+        return take(ranking, by_shift(ranking, strength * step.denoised / step.noise))
 
-    def written(self, atoms: Atoms) -> tuple[RangeEncoder, AtomModel]:
+    def _weights(self, time: int) -> StepWeights:
+        return ancestral_weights(self.sigmas[self.state.time], self.sigmas[time])
+
+    def encode_step(self, atoms: Atoms) -> tuple[RangeEncoder, AtomModel]:
         """Return the stream with one step more, leaving the present one as it is."""
-        encoder, model = self.trail.encoder.copy(), self.trail.model.copy()
+        encoder, model = self.state.encoder.copy(), self.state.model.copy()
         encode_atoms(encoder, model, atoms)
         return encoder, model
 
-    def go(self, atoms: Atoms, time: int, stream: tuple[RangeEncoder, AtomModel]) -> None:
-        """Take a step to ``time`` with atoms whose stream `written` gave."""
-        bars = self.denoiser.alpha_bars
-        noise = self.layout.join(self.codebook.noise(self.trail.steps, atoms))
-        step = ancestral(bars[self.trail.time], bars[time])
-        x = advance(step, self.trail.x, self.x0hat, noise[None])
-        self.trail = Trail(*stream, self.trail.steps + 1, time, x)
+    def take_step(self, atoms: Atoms, time: int, stream: tuple[RangeEncoder, AtomModel]) -> None:
+        """Take a step to ``time`` with atoms whose stream `encode_step` gave."""
+        noise = self.layout.join(self.codebook.noise(self.state.steps, atoms))
+        x = advance(self._weights(time), self.state.x, self.x0hat, noise[None])
+        self.state = WalkState(*stream, self.state.steps + 1, time, x)
 
     def steps(self, last: int, progress: Progress) -> Iterator[tuple[Ranking, int]]:
         """Go through the grid down to time ``last``: yield what there is to choose from, and where.
 
-        The caller takes the step with `go`, or stops.
+        The caller takes the step with `take_step`, or stops.
         """
-        while self.trail.time > last:
-            following = max(self.grid[self.trail.steps + 1], last)
-            progress(self.trail.steps, len(self.grid) - 1)
-            yield self.look(), following
+        while self.state.time > last:
+            following = max(self.grid[self.state.steps + 1], last)
+            progress(self.state.steps, len(self.grid) - 1)
+            yield self.rank_atoms(), following
 
 
 def walk_to_time(walk: EncoderWalk, last: int, progress: Progress) -> None:
     """Walk down to a noise level."""
     for ranking, time in walk.steps(last, progress):
         atoms = walk.choose(ranking, time)
-        walk.go(atoms, time, walk.written(atoms))
+        walk.take_step(atoms, time, walk.encode_step(atoms))
 
 
 def walk_to_size(walk: EncoderWalk, room: int, progress: Progress) -> bool:
@@ -132,9 +146,9 @@ def walk_to_size(walk: EncoderWalk, room: int, progress: Progress) -> bool:
     """
     for ranking, time in walk.steps(walk.grid[-1], progress):
         atoms = walk.choose(ranking, time)
-        stream = walk.written(atoms)
+        stream = walk.encode_step(atoms)
         if stream[0].length() <= room:
-            walk.go(atoms, time, stream)
+            walk.take_step(atoms, time, stream)
             continue
         _last_step(walk, ranking, time, room)
         return False
@@ -143,19 +157,19 @@ def walk_to_size(walk: EncoderWalk, room: int, progress: Progress) -> bool:
 
 def _last_step(walk: EncoderWalk, ranking: Ranking, time: int, room: int) -> None:
     def fits(end: int, strength: float) -> bool:
-        return walk.written(walk.choose(ranking, end, strength))[0].length() <= room
+        return walk.encode_step(walk.choose(ranking, end, strength))[0].length() <= room
 
     # fixed atoms a step have no shift that a nearer end would lessen: they are only fewer
     end = time
     if walk.atoms is None:
-        first = walk.trail.time - 1
+        first = walk.state.time - 1
         end = first - _largest(lambda nearer: fits(first - nearer, 1.0), first - time)
     strengths = 256
     chosen = _largest(lambda part: fits(end, 2 * part / strengths), strengths)
     atoms = walk.choose(ranking, end, 2 * chosen / strengths)
-    stream = walk.written(atoms)
+    stream = walk.encode_step(atoms)
     if stream[0].length() <= room:
-        walk.go(atoms, end, stream)
+        walk.take_step(atoms, end, stream)
 
 
 def _largest(holds: Callable[[int], bool], limit: int) -> int:
@@ -180,18 +194,18 @@ def walk_to_psnr(
 
     The last step ends at the highest noise level, to a sixteenth of a step, that is enough.
     """
-    before: tuple[Trail, Tensor, Ranking] | None = None
+    before: tuple[WalkState, Tensor, Ranking] | None = None
     for ranking, time in walk.steps(walk.grid[-1], progress):
-        if reached(walk.x0hat, walk.trail.time):
+        if reached(walk.x0hat, walk.state.time):
             break
-        before = (walk.trail, walk.x0hat, ranking)
+        before = (walk.state, walk.x0hat, ranking)
         atoms = walk.choose(ranking, time)
-        stream = walk.written(atoms)
+        stream = walk.encode_step(atoms)
         if room is not None and stream[0].length() > room:
             return False
-        walk.go(atoms, time, stream)
+        walk.take_step(atoms, time, stream)
     else:
-        if not reached(walk.denoiser(walk.trail.x, walk.trail.time), walk.trail.time):
+        if not reached(walk.denoise(), walk.state.time):
             return False
     if before is not None:
         _nearest_end(walk, reached, before)
@@ -201,23 +215,23 @@ def walk_to_psnr(
 def _nearest_end(
     walk: EncoderWalk,
     reached: Callable[[Tensor, int], bool],
-    before: tuple[Trail, Tensor, Ranking],
+    before: tuple[WalkState, Tensor, Ranking],
 ) -> None:
     """Take the last step anew, no further than needed."""
-    enough, (start, x0hat, ranking) = walk.trail, before
+    enough, (start, x0hat, ranking) = walk.state, before
     low, high = enough.time, start.time
     while high - low > max(1, (start.time - enough.time) // 16):
         end = (low + high) // 2
-        walk.trail, walk.x0hat = start, x0hat
+        walk.state, walk.x0hat = start, x0hat
         atoms = walk.choose(ranking, end)
-        walk.go(atoms, end, walk.written(atoms))
-        if reached(walk.denoiser(walk.trail.x, end), end):
-            low, enough = end, walk.trail
+        walk.take_step(atoms, end, walk.encode_step(atoms))
+        if reached(walk.denoise(), end):
+            low, enough = end, walk.state
         else:
             high = end
-    walk.trail = enough
+    walk.state = enough
 
 
-def grid_of(denoiser: Denoiser, steps: int) -> list[int]:
-    """Return the times of a walk of so many steps over all of the denoiser's noise levels."""
-    return times(len(denoiser.alpha_bars) - 1, 0, steps)
+def grid_of(sigmas: Sequence[float], steps: int) -> list[int]:
+    """Return the places of a walk of so many steps over all of a table of noise levels."""
+    return even_times(len(sigmas) - 1, 0, steps)

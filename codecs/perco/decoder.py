@@ -9,17 +9,28 @@ from torch import Tensor
 from diffc.codec import DecodeOptions
 from diffc.codecs.perco.model import TokenModel
 from diffc.codecs.perco.tokeniser import Tokens
-from diffc.codecs.shared.diffusion.latent_noise import initial_noise
-from diffc.codecs.shared.diffusion.token_sampling import (
-    DEFAULT_STEPS,
-    LAST_LEVEL,
-    noise_levels,
-    sample,
-    start_level,
-)
+from diffc.codecs.shared.diffusion.samplers import initial_noise, sample_ddim
+from diffc.codecs.shared.diffusion.schedules import edm_sigmas
 
+DEFAULT_STEPS = 4
+# the level of the last step, and that of the only one: see docs/perco.md
+LAST_LEVEL, ONLY_LEVEL = 0.15, 0.5
 # the mean of tokens is as smooth as an estimate from this much noise
 MEAN_LEVEL = 4.0
+
+
+def start_level(share: float, steps: int) -> float:
+    """Return the noise to start from, by tokens for each position of the latent.
+
+    The more is known the less has to be drawn; a single step starts where one estimate is a
+    picture, which is lower.
+    """
+    return ONLY_LEVEL if steps == 1 else 4.0 * (16 * max(share, 1 / 16)) ** -0.15
+
+
+def decoding_levels(share: float, steps: int) -> list[float]:
+    """Return the falling noise levels of decoding, one for each step; `start_level` is the first."""
+    return edm_sigmas(start_level(share, steps), LAST_LEVEL, steps)
 
 
 def render(
@@ -56,8 +67,8 @@ def render(
         return model.synthesise(mean, MEAN_LEVEL)
     steps = options.steps or DEFAULT_STEPS
     share = sum(int(each.sum()) for each in present) / present[-1].numel()
-    levels = noise_levels(start_level(share, steps), LAST_LEVEL, steps)
+    sigmas = decoding_levels(share, steps)
     noise = initial_noise(seed, (mean.shape[1], mean.shape[2], mean.shape[3]), model.device)
-    denoise = model.denoiser(condition, 1.0 if options.guidance is None else options.guidance)
-    made = sample(denoise, mean + levels[0] * noise, levels, options.progress)
-    return model.synthesise(mean.lerp(made, realism), levels[-1])
+    denoiser = model.denoiser(condition, 1.0 if options.guidance is None else options.guidance)
+    made = sample_ddim(denoiser, mean + sigmas[0] * noise, [*sigmas, 0.0], options.progress)
+    return model.synthesise(mean.lerp(made, realism), sigmas[-1])

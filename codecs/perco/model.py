@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from diffc.codecs.perco.tokeniser import (
     Tokens,
 )
 from diffc.codecs.shared import models
-from diffc.codecs.shared.diffusion.token_sampling import Denoise, guided
+from diffc.codecs.shared.diffusion.denoisers import Denoiser, guided, nearest_level
 from diffc.codecs.shared.latents import patch_model
 from diffc.codecs.shared.latents.denoiser import LatentDenoiser
 from diffc.codecs.shared.latents.patch_model import DENOISER_MARGIN, DENOISER_TILE
@@ -102,7 +101,7 @@ class TokenModel:
         """Return the mean of the latent (1, channels, h, w)."""
         return condition.mean * self._std
 
-    def denoiser(self, condition: Condition, guidance: float) -> Denoise:
+    def denoiser(self, condition: Condition, guidance: float) -> Denoiser:
         """Return a denoiser of noisy latents (1, channels, h, w) under a condition."""
 
         def conditional(x: Tensor, sigma: Tensor) -> Tensor:
@@ -122,8 +121,7 @@ class TokenModel:
         """Map a latent estimate made at a noise level to pixels (1, 3, H, W) in [0, 1]."""
         sigmas = self.patch.sigmas
         # the synthesis network is told a level of the table
-        t = min(range(len(sigmas)), key=lambda i: abs(math.log(sigmas[i] / sigma)))
-        return self.patch.synthesise(latent, t)
+        return self.patch.synthesise(latent, sigmas[nearest_level(sigmas, sigma)])
 
     def _tiled(self, network: object, *latents: Tensor) -> Tensor:
         assert callable(network)

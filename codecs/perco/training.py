@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from diffc.codecs.perco.control import ControlConfig, TokenControl
 from diffc.codecs.perco.tokeniser import TokenConfig, TokenNetwork, Tokens, Vectors
 from diffc.codecs.perco.training_prefixes import random_prefixes
-from diffc.codecs.shared.diffusion.token_sampling import noise_levels, sample
+from diffc.codecs.shared.diffusion.samplers import sample_ddim
+from diffc.codecs.shared.diffusion.schedules import edm_sigmas
 from diffc.codecs.shared.latents.denoiser import LatentDenoiser
 from diffc.codecs.shared.latents.patch_transform import PatchTransform
 from diffc.codecs.shared.latents.synthesis import Synthesis
@@ -178,9 +179,9 @@ class TokenStage:
                     made: Tensor = self.denoiser(x, sigma, control=control)
                     return made
 
-                levels = noise_levels(SIGMA_MAX, SIGMA_MIN, 12)
-                made = sample(denoise, levels[0] * start.to(self.device), levels)
-                level = torch.full((len(made),), levels[-1], device=self.device)
+                sigmas = edm_sigmas(SIGMA_MAX, SIGMA_MIN, 12)
+                made = sample_ddim(denoise, sigmas[0] * start.to(self.device), [*sigmas, 0.0])
+                level = torch.full((len(made),), sigmas[-1], device=self.device)
                 rows.append(self.transform.synthesise(condition.mean * std).cpu())
                 rows.append(self.synthesis(made, level).float().cpu())
         return torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)

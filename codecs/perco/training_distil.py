@@ -13,15 +13,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from diffc.codecs.perco.control import TokenControl
+from diffc.codecs.perco.decoder import DEFAULT_STEPS, LAST_LEVEL, decoding_levels
 from diffc.codecs.perco.tokeniser import Condition, TokenNetwork
 from diffc.codecs.perco.training_prefixes import random_prefixes
-from diffc.codecs.shared.diffusion.token_sampling import (
-    DEFAULT_STEPS,
-    LAST_LEVEL,
-    Denoise,
-    noise_levels,
-    start_level,
-)
+from diffc.codecs.shared.diffusion.denoisers import Denoiser
+from diffc.codecs.shared.diffusion.samplers import per_item, sample_ddim
 from diffc.codecs.shared.latents.denoiser import LatentDenoiser
 from diffc.codecs.shared.latents.synthesis import Synthesis
 from diffc.codecs.shared.networks.blocks import placed
@@ -166,21 +162,16 @@ class DistilStage:
 
         Gradients go through the last two steps at most.
         """
-        starts = [start_level(share, steps) for share in shares]
-        rows = [noise_levels(start, LAST_LEVEL, steps) for start in starts]
-        levels = list(torch.tensor(rows, device=self.device).T)
-        denoise = self._denoiser(control, condition)
-        x = condition.mean * self.std + levels[0][:, None, None, None] * noise
-        for index, level in enumerate(levels):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and index >= steps - 2):
-                estimate = denoise(x, level)
-            if index + 1 == steps:
-                return estimate, level
-            falling = levels[index + 1] / level
-            x = estimate + falling[:, None, None, None] * (x - estimate)
-        raise AssertionError("decoding has at least one step")
+        rows = [decoding_levels(share, steps) for share in shares]
+        sigmas = list(torch.tensor(rows, device=self.device).T)
+        denoiser = self._denoiser(control, condition)
+        x = condition.mean * self.std + per_item(sigmas[0]) * noise
+        first = max(0, steps - 2)
+        with torch.no_grad():
+            x = sample_ddim(denoiser, x, sigmas[: first + 1])
+        return sample_ddim(denoiser, x, [*sigmas[first:], 0.0]), sigmas[-1]
 
-    def _denoiser(self, control: TokenControl, condition: Condition) -> Denoise:
+    def _denoiser(self, control: TokenControl, condition: Condition) -> Denoiser:
         def denoise(x: Tensor, sigma: Tensor) -> Tensor:
             with torch.autocast(self.device, torch.bfloat16):
                 added = control(condition.features, condition.embedding, sigma)

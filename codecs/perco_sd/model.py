@@ -10,7 +10,7 @@ any size.  The released weights have not been read here.
 
 from __future__ import annotations
 
-import itertools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,12 @@ from torch import Tensor
 from diffc.codec import DecodeOptions
 from diffc.codecs.perco_sd.hyper_encoder import read_hyper_encoder
 from diffc.codecs.perco_sd.unet import TokenConditionedUNet, read_widened_unet
-from diffc.codecs.shared.diffusion.latent_noise import initial_noise
+from diffc.codecs.shared.diffusion.samplers import initial_noise, sample_ddim
 from diffc.codecs.shared.diffusion.schedules import (
     ddim_times,
-    last_alpha_bar,
+    last_sigma,
     variance_preserving_wrap,
 )
-from diffc.codecs.shared.diffusion.walk import advance, deterministic
 from diffc.codecs.shared.models import fast_dtype, load_once
 from diffc.codecs.shared.networks.blocks import placed
 from diffc.codecs.shared.stable_diffusion.autoencoder import LatentAutoencoder
@@ -184,13 +183,14 @@ class PercoSdModel:
     ) -> Tensor:
         """Walk from noise to a latent."""
         denoiser = self._wrap(network)
-        bars = denoiser.alpha_bars
-        levels = [*(bars[t] for t in times), last_alpha_bar(self._schedule, bars)]
-        x = initial_noise(seed, (self._autoencoder.channels, *network.size), self._device)
-        for index, (t, step) in enumerate(zip(times, itertools.pairwise(levels), strict=True)):
-            x = advance(deterministic(*step), x, denoiser(x, t))
-            options.progress(index + 1, len(times))
-        return x
+        table = denoiser.sigmas
+        sigmas = [*(table[t] for t in times), last_sigma(self._schedule, table)]
+        noise = initial_noise(seed, (self._autoencoder.channels, *network.size), self._device)
+        # the network's first state, sqrt(ab) x, is noise alone, as in the public sampler
+        x = math.hypot(1, sigmas[0]) * noise
+        made = sample_ddim(denoiser, x, sigmas, options.progress)
+        # where the last step leaves noise, that sampler returns its own state
+        return made / math.hypot(1, sigmas[-1])
 
     def _embedding(self, caption: str) -> Embedding:
         made = embedding_of(self._folder, caption, self._widths)

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from diffc.codecs.shared.diffusion.denoisers import guide
 from diffc.codecs.shared.networks.strict_weights import read_weights
 from diffc.codecs.shared.stable_diffusion.folder import Pipeline
 from diffc.codecs.shared.stable_diffusion.prompt_embedding import Embedding
@@ -138,7 +139,6 @@ class TokenConditionedUNet:
             )[0].float()
             if len(made) == 1:
                 return made
-            without, under = made[:1], made[1:]
-            return without + self._guidance * (under - without)
+            return guide(made[1:], made[:1], self._guidance)
 
         return network

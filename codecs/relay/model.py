@@ -1,9 +1,11 @@
-"""The embedded restoring model: its folder, its number formats, and its tiles."""
+"""The embedded restoring model: its folder, its number formats, and its tiles.
+
+`RestoringModel` is what `diffc.codecs.relay.decoder.Restorer` asks for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from diffc.codec import Progress, no_progress
-from diffc.codecs.relay.diffusion import onward
 from diffc.codecs.relay.network import RestoringConfig, RestoringNetwork
 from diffc.codecs.shared.models import (
     config_of,
@@ -23,14 +23,10 @@ from diffc.codecs.shared.models import (
 )
 from diffc.codecs.shared.networks.blocks import placed
 from diffc.codecs.shared.networks.byte_weights import from_bytes
-from diffc.codecs.shared.tiling.exact import Finish, in_strips
+from diffc.codecs.shared.tiling.exact import in_tiles
 
 KIND = "restoring"
 WEIGHTS = "restoring.safetensors"
-
-# a tile's features stay under some 200 MB; what lies further away than the margin counts for less
-# than the rounding to 8 bits
-_TILE, _MARGIN = 768, 96
 
 
 class RestoringModel:
@@ -46,6 +42,9 @@ class RestoringModel:
 
     # the network halves its windows' grid twice, so pictures are padded to this multiple
     multiple = 16
+    # a tile's features stay under some 200 MB; what lies further away than the margin counts for
+    # less than the rounding to 8 bits
+    largest, margin = 768, 96
 
     def __init__(self, folder: Path, device: str) -> None:
         config = config_of(folder)[KIND]
@@ -60,59 +59,40 @@ class RestoringModel:
         with_convolutions_in(network, fast_dtype(device))
         self._network = network
 
-    def restore(
-        self,
-        state: Tensor,
-        base: Callable[[slice], Tensor],
-        level: Tensor,
-        scale: Tensor,
-        path: Sequence[Tensor],
-        finish: Callable[[slice, Tensor, Tensor], Tensor],
-        progress: Progress = no_progress,
-    ) -> None:
-        """Restore pictures in their place, a strip at a time.
+    def denoise(
+        self, x: Tensor, sigma: Tensor, base: Tensor, level: Tensor, scale: Tensor
+    ) -> Tensor:
+        """Return the estimate of the photograph (N, 3, rows, W); see `Restorer.denoise`."""
 
-        Parameters
-        ----------
-        state : Tensor
-            y_N, the base with its noise (N, 3, H, W), float32, sides multiples of `multiple`; what
-            `finish` returns takes its place.
-        base : callable
-            Returns rows of z_c (N, 3, rows, W), float32 in [-1, 1].
-        level, scale : Tensor
-            Root mean square error of each base, and how many times smaller it was coded, (N,).
-        path : sequence of Tensor
-            Ratios to go through, from `diffc.codecs.relay.diffusion.ratios`.
-        finish : callable
-            Maps rows, the base there (N, 3, rows, W), and the restored picture, about [-1, 1], with
-            the deviations of the detail that it lacks (N, 3 + BANDS, rows, W), for
-            `diffc.codecs.relay.texture.texture`, to what stays in the state.
-        progress : callable
-            Called with the step that is done and the number of steps.
-        """
-        for step, ratio in enumerate(path[:-1]):
-            progress(step, len(path))
-            network = partial(_picture, self._network, ratio, level, scale)
-            self._walk(network, state, base, partial(_onward, ratio, path[step + 1]))
-        progress(len(path) - 1, len(path))
-        network = partial(_picture_and_deviations, self._network, path[-1], level, scale)
-        self._walk(network, state, base, lambda rows, _, z, made: finish(rows, z, made))
-        progress(len(path), len(path))
+        def network(x: Tensor, base: Tensor) -> Tensor:
+            made: Tensor = self._network(x, sigma, base, level, scale)
+            return made
 
-    def _walk(
-        self,
-        network: Callable[[Tensor, Tensor], Tensor],
-        state: Tensor,
-        base: Callable[[slice], Tensor],
-        finish: Finish,
-    ) -> None:
-        in_strips(
+        return self._in_columns(network, x, base)
+
+    def denoise_with_deviations(
+        self, x: Tensor, sigma: Tensor, base: Tensor, level: Tensor, scale: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return that, and the deviations of what it lacks, for `relay.texture.texture`."""
+
+        def network(x: Tensor, base: Tensor) -> Tensor:
+            return torch.cat(self._network.estimate(x, sigma, base, level, scale), dim=1)
+
+        made = self._in_columns(network, x, base)
+        return made[:, :3], made[:, 3:]
+
+    def _in_columns(
+        self, network: Callable[[Tensor, Tensor], Tensor], x: Tensor, base: Tensor
+    ) -> Tensor:
+        """Apply a network to rows, cut into tiles if they are long."""
+        largest = max(self.largest, x.shape[2])
+        return in_tiles(
             network,
-            state,
+            x,
             base,
-            finish,
-            largest=_TILE,
-            margin=_MARGIN,
+            largest=largest,
+            margin=self.margin,
+            scale=1,
             multiple=self.multiple,
         )
 
@@ -120,25 +100,6 @@ class RestoringModel:
 def restoring_weights(folder: Path) -> dict[str, Tensor]:
     """Return the weights of a model folder's network, float32, for `load_state_dict`."""
     return from_bytes(load_file(folder / WEIGHTS))
-
-
-def _picture(
-    network: RestoringNetwork, ratio: Tensor, level: Tensor, scale: Tensor, y: Tensor, z: Tensor
-) -> Tensor:
-    restored: Tensor = network(y, ratio, z, level, scale)
-    return restored
-
-
-def _picture_and_deviations(
-    network: RestoringNetwork, ratio: Tensor, level: Tensor, scale: Tensor, y: Tensor, z: Tensor
-) -> Tensor:
-    return torch.cat(network.estimate(y, ratio, z, level, scale), dim=1)
-
-
-def _onward(
-    ratio: Tensor, following: Tensor, _rows: slice, y: Tensor, _z: Tensor, clean: Tensor
-) -> Tensor:
-    return onward(y, clean, ratio, following)
 
 
 def load(folder: Path, device: str) -> RestoringModel:

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from diffc.codecs.relay.diffusion import forward, ratios, sample
+from diffc.codecs.relay.diffusion import forward
 from diffc.codecs.relay.network import RestoringConfig, RestoringNetwork
 from diffc.codecs.relay.training_bases import PairCrops
+from diffc.codecs.shared.diffusion.samplers import per_item, sample_ddim
+from diffc.codecs.shared.diffusion.schedules import linear_sigmas
 from diffc.codecs.shared.networks.blocks import placed
 from diffc.codecs.training.discriminator import (
     FeatureDiscriminator,
@@ -97,11 +99,10 @@ class RelayStage:
         noise = self._normal(photo)
         network = self.learners["restoring"].module
         with torch.autocast(self.device, torch.bfloat16):
-            restored = sample(
-                lambda state, ratio: network(state, ratio, base, level, smaller),
-                base,
-                noise,
-                ratios(level, steps),
+            restored = sample_ddim(
+                lambda x, sigma: network(x, sigma, base, level, smaller),
+                base + per_item(level) * noise,
+                [*linear_sigmas(level, steps), 0.0],
             )
         # gradients of the losses meet at the restored pixels
         pixels = restored.detach().requires_grad_()
@@ -190,12 +191,10 @@ class RelayStage:
         state = self.generator.get_state()
         network = self.learners["restoring"].averaged
         for steps in (1, 2):
-            path = ratios(level, steps)
-            made = sample(
-                lambda y, ratio: network(y, ratio, base, level, smaller),
-                base,
-                self._normal(photo),
-                path,
+            made = sample_ddim(
+                lambda x, sigma: network(x, sigma, base, level, smaller),
+                base + per_item(level) * self._normal(photo),
+                [*linear_sigmas(level, steps), 0.0],
             )
             rows.append(made.cpu())
         self.generator.set_state(state)

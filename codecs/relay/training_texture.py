@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from diffc.codecs.relay.diffusion import ratios, sample
 from diffc.codecs.relay.network import RestoringNetwork
 from diffc.codecs.relay.texture import bands, likelihood_loss, luma, texture
 from diffc.codecs.relay.training_bases import PairCrops
+from diffc.codecs.shared.diffusion.samplers import per_item, sample_ddim
+from diffc.codecs.shared.diffusion.schedules import linear_sigmas
 from diffc.codecs.shared.networks.blocks import placed
 from diffc.codecs.training.learner import Learner
 
@@ -55,15 +56,16 @@ class TextureStage:
         assert isinstance(network, RestoringNetwork)
         last: list[Tensor] = []
 
-        def restorer(state: Tensor, ratio: Tensor) -> Tensor:
+        def denoise(x: Tensor, sigma: Tensor) -> Tensor:
             with torch.no_grad():
-                features, embedding = network.features(state, ratio, base, level, smaller)
+                features, embedding = network.features(x, sigma, base, level, smaller)
                 picture = network.picture(features, base, level)
             last[:] = [network.missing(features, embedding.detach(), level)]
             return picture
 
         noise = torch.randn(base.shape, generator=self.generator).to(self.device)
-        return sample(restorer, base, noise, ratios(level, steps)), last[0]
+        start = base + per_item(level) * noise
+        return sample_ddim(denoise, start, [*linear_sigmas(level, steps), 0.0]), last[0]
 
     @torch.no_grad()
     def picture(self) -> Tensor:

@@ -14,8 +14,8 @@ from PIL import Image
 import diffc
 from diffc.codec import DecodeOptions
 from diffc.codecs.shared import models
+from diffc.codecs.shared.diffusion.schedules import sigma_table
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
-from diffc.codecs.shared.latents.patch_model import sigma_table
 from diffc.codecs.shared.models import fast_dtype
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 
 import pytest
 import torch
@@ -14,7 +13,6 @@ from torch import Tensor
 from diffc.codecs.perco.control import ControlConfig, TokenControl
 from diffc.codecs.perco.sequence import GROUPS, coding_order, coding_rank, group_sizes
 from diffc.codecs.perco.tokeniser import TokenConfig, TokenNetwork, Tokens
-from diffc.codecs.shared.diffusion.token_sampling import guided, noise_levels, sample
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.shared.networks.blocks import placed
 from diffc.codecs.shared.networks.byte_weights import from_bytes, to_bytes
@@ -153,47 +151,6 @@ def test_a_codebook_follows_its_vectors_and_revives_dead_words() -> None:
     assert float(distances.amin(0).max()) < 0.5
     assert float(distances.amin(1).max()) < 0.5
     assert 4 < used <= 12
-
-
-@pytest.mark.parametrize("steps", [40, 200])
-def test_sampling_a_gaussian_gives_its_spread(steps: int) -> None:
-    mean, spread = 1.5, 0.7
-
-    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-        level = sigma[:, None, None, None].square()
-        return (spread**2 * x + level * mean) / (spread**2 + level)
-
-    noise = torch.randn(1, 1, 100, 100, generator=torch.Generator().manual_seed(4))
-    levels = noise_levels(50.0, 0.002, steps)
-    made = sample(denoise, mean + levels[0] * noise, levels)
-    # the flow's exact solution for a Gaussian; Euler's steps fall short of it, the fewer the more
-    exact = mean + noise * levels[0] * spread / math.sqrt(spread**2 + levels[0] ** 2)
-    assert float((made - exact).abs().mean()) < 6 / steps
-    assert float(made.std()) == pytest.approx(spread, rel=8 / steps)
-
-
-def test_levels_fall_from_the_largest_to_the_smallest() -> None:
-    levels = noise_levels(40.0, 0.2, 9)
-    assert levels[0] == pytest.approx(40)
-    assert levels[-1] == pytest.approx(0.2)
-    assert levels == sorted(levels, reverse=True)
-    assert noise_levels(40.0, 0.2, 1) == [40.0]
-
-
-def test_guidance_moves_away_from_the_unconditional_estimate() -> None:
-    calls = []
-
-    def conditional(x: Tensor, sigma: Tensor) -> Tensor:
-        return x + 1
-
-    def unconditional(x: Tensor, sigma: Tensor) -> Tensor:
-        calls.append(sigma)
-        return x
-
-    x, sigma = torch.zeros(1, 1, 2, 2), torch.ones(1)
-    assert float(guided(conditional, unconditional, 1.0)(x, sigma).mean()) == 1
-    assert not calls
-    assert float(guided(conditional, unconditional, 3.0)(x, sigma).mean()) == 3
 
 
 def test_weights_in_bytes_keep_their_values_to_a_level() -> None:

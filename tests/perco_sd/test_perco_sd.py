@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import socket
 import sys
@@ -32,8 +33,8 @@ from diffc.codecs.perco_sd.hyper_encoder import (
 from diffc.codecs.perco_sd.model import PercoSdModel
 from diffc.codecs.perco_sd.unet import read_widened_unet
 from diffc.codecs.shared import models as shared_models
-from diffc.codecs.shared.diffusion.latent_noise import initial_noise
-from diffc.codecs.shared.diffusion.schedules import alpha_bars, ddim_times, last_alpha_bar
+from diffc.codecs.shared.diffusion.samplers import initial_noise
+from diffc.codecs.shared.diffusion.schedules import alpha_bars, ddim_times, last_sigma
 from diffc.codecs.shared.stable_diffusion import autoencoder
 from diffc.codecs.shared.stable_diffusion.folder import read_pipeline
 from diffc.codecs.shared.stable_diffusion.prompt_embedding import embedding_of
@@ -137,9 +138,10 @@ def test_times_are_those_of_the_scheduler(spacing: str, steps: int) -> None:
     scheduler.set_timesteps(steps)
     config = {**scheduler.config, "beta_schedule": "linear"}
     assert ddim_times(config, steps) == scheduler.timesteps.tolist()
-    assert last_alpha_bar(config, alpha_bars(config)) == pytest.approx(
-        float(scheduler.final_alpha_cumprod)
-    )
+    sigmas = [math.sqrt((1 - bar) / bar) for bar in alpha_bars(config)]
+    last = last_sigma(config, sigmas)
+    assert 1 / (1 + last**2) == pytest.approx(float(scheduler.final_alpha_cumprod))
+    assert last_sigma({**config, "set_alpha_to_one": True}, sigmas) == 0
 
 
 @pytest.mark.parametrize(

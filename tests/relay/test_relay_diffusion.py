@@ -8,7 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffc.codecs.relay.diffusion import combined_noise, forward, ratios, sample
+from diffc.codecs.relay.diffusion import combined_noise, forward
+from diffc.codecs.shared.diffusion.samplers import per_item, sample_ddim
+from diffc.codecs.shared.diffusion.schedules import linear_sigmas
 
 SHAPE = (2, 3, 4, 5)
 
@@ -39,7 +41,7 @@ def test_forward_is_the_papers_equation(n: int) -> None:
 def test_the_start_is_the_forward_equation_at_the_end() -> None:
     clean, base, noise = drawn()
     start = torch.tensor([0.2, 0.7], dtype=torch.float64)
-    expected = base + start[:, None, None, None] * noise
+    expected = base + per_item(start) * noise
     assert torch.allclose(forward(clean, base, noise, start, start), expected, atol=1e-12)
 
 
@@ -47,19 +49,20 @@ def test_the_start_is_the_forward_equation_at_the_end() -> None:
 def test_who_knows_the_clean_picture_walks_along_the_forward_equation(steps: int) -> None:
     clean, base, noise = drawn()
     start = torch.tensor([0.2, 0.7], dtype=torch.float64)
-    path = ratios(start, steps)
+    path = linear_sigmas(start, steps)
     states: list[Tensor] = []
 
-    def oracle(state: Tensor, ratio: Tensor) -> Tensor:
+    def oracle(state: Tensor, sigma: Tensor) -> Tensor:
         states.append(state)
         return clean
 
-    assert torch.equal(sample(oracle, base, noise, path), clean)
+    end = sample_ddim(oracle, base + per_item(start) * noise, [*path, 0.0])
+    assert torch.equal(end, clean)
     assert len(states) == steps
     for state, ratio in zip(states, path, strict=True):
         expected = forward(clean, base, noise, ratio, start)
         assert torch.allclose(state, expected, atol=1e-12)
-    found = (states[0] - clean) / start[:, None, None, None]
+    found = (states[0] - clean) / per_item(start)
     assert torch.allclose(found, combined_noise(clean, base, noise, start), atol=1e-12)
 
 
@@ -67,16 +70,17 @@ def gaussian_end(steps: int, error: float = 0.5, start: float = 0.8) -> tuple[Te
     """Sample with the best denoiser of z_0 ~ N(0, 1), z_c = z_0 + N(0, error^2); y_N and the end."""
     spread = 1 + (error / start) ** 2  # variance of the combined noise
 
-    def posterior_mean(state: Tensor, ratio: Tensor) -> Tensor:
-        return state / (1 + spread * ratio[:, None, None, None] ** 2)
+    def posterior_mean(state: Tensor, sigma: Tensor) -> Tensor:
+        return state / (1 + spread * per_item(sigma) ** 2)
 
     generator = torch.Generator().manual_seed(5)
     clean, residual, noise = (
         torch.randn(1, 1, 200, 200, generator=generator, dtype=torch.float64) for _ in range(3)
     )
     base = clean + error * residual
-    path = ratios(torch.tensor([start], dtype=torch.float64), steps)
-    return base + start * noise, sample(posterior_mean, base, noise, path)
+    path = linear_sigmas(torch.tensor([start], dtype=torch.float64), steps)
+    first = base + start * noise
+    return first, sample_ddim(posterior_mean, first, [*path, 0.0])
 
 
 def test_one_step_is_the_posterior_mean() -> None:
@@ -98,9 +102,3 @@ def test_more_steps_come_closer_to_it() -> None:
         errors.append(float((end - first / math.sqrt(1 + 0.8**2 + 0.5**2)).abs().max()))
     assert errors == sorted(errors, reverse=True)
     assert errors[-1] < 0.2 * errors[0]
-
-
-def test_ratios_fall_evenly_and_end_above_zero() -> None:
-    path = ratios(torch.tensor([0.5, 1.0]), 5)
-    assert [round(float(each[1]), 6) for each in path] == [1.0, 0.8, 0.6, 0.4, 0.2]
-    assert torch.allclose(path[3], torch.tensor([0.2, 0.4]))

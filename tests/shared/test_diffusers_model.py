@@ -439,7 +439,7 @@ def test_a_prompt_travels_with_the_file_and_counts(
 def test_a_prompt_changes_what_the_denoiser_expects(here: Path) -> None:
     x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(1))
     estimates = [
-        diffusers_model.load(here / kind, "cpu", prompt).denoiser(x, 600)
+        diffusers_model.load(here / kind, "cpu", prompt).denoiser(4 * x, torch.tensor([4.0]))
         for kind in ("velocity", "xl")
         for prompt in ("", "a red door")
     ]

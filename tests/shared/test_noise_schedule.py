@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from diffc.codecs.shared.diffusion.denoisers import PURE_NOISE
+from diffc.codecs.shared.diffusion.samplers import ancestral_weights, ddim_weights
 from diffc.codecs.shared.diffusion.schedules import (
     alpha_bars,
     flow_times,
@@ -79,7 +81,10 @@ def test_estimates_are_those_of_diffusers(prediction: str) -> None:
     x = torch.linspace(-2, 2, 9)
     for t in (0, 400, 999):
         theirs = scheduler.step((x + t / 1000).cos(), t, x).pred_original_sample
-        torch.testing.assert_close(denoiser(x, t), theirs, rtol=1e-4, atol=1e-4)
+        # the scheduler's state is sqrt(alpha-bar) times ours
+        sigma = denoiser.sigmas[t]
+        made = denoiser(x * math.hypot(1, sigma), torch.tensor([sigma]))
+        torch.testing.assert_close(made, theirs, rtol=1e-4, atol=1e-4)
 
 
 def test_a_flow_is_asked_at_its_own_time() -> None:
@@ -90,20 +95,18 @@ def test_a_flow_is_asked_at_its_own_time() -> None:
         return x
 
     denoiser = flow_wrap({"shift": 3.0, "num_train_timesteps": 500})(network)
-    assert denoiser.alpha_bars[-1] == 0
+    assert denoiser.sigmas[-1] == PURE_NOISE
     x = torch.linspace(-2, 2, 9)
-    # where there is only noise, x_s is x
-    torch.testing.assert_close(denoiser(x, 499), x - x)
-    denoiser(x, 0)
+    for place in (-1, 0):
+        denoiser(x, torch.tensor([denoiser.sigmas[place]]))
     assert asked == [pytest.approx(500), pytest.approx(500 * 3 / 500 / (1 + 2 / 500))]
 
 
 def test_a_walk_from_pure_noise_has_finite_steps() -> None:
-    from diffc.codecs.shared.diffusion.walk import ancestral, deterministic
-
-    bars = flow_wrap({})(lambda x, t: x).alpha_bars
-    for step in (ancestral(bars[-1], bars[-30]), deterministic(bars[-1], bars[-30])):
-        assert all(map(math.isfinite, (step.estimate, step.state, step.noise)))
+    sigmas = flow_wrap({})(lambda x, t: x).sigmas
+    for weights in (ancestral_weights, ddim_weights):
+        step = weights(sigmas[-1], sigmas[-30])
+        assert all(map(math.isfinite, (step.denoised, step.state, step.noise)))
 
 
 @pytest.mark.parametrize(

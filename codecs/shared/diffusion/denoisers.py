@@ -1,112 +1,142 @@
-"""Denoisers of every kind behind one call, ``x0hat = denoiser(x, t)``.
+"""Networks of every kind behind one call, ``denoised = model(x, sigma)``.
 
-``x`` is variance preserving: ``x = sqrt(ab[t]) x0 + sqrt(1 - ab[t]) eps`` with the cumulative
-``ab = alpha_bars``, float64 in [0, 1), falling with t; at 0 only a flow, a velocity or x0 itself
-says anything.  A wrapped network states only how its own prediction relates to x0hat; schedules and
-samplers know nothing of networks.
+``x = x0 + sigma * eps`` (variance exploding, arXiv 2206.00364) and ``denoised`` is the estimate of
+x0: schedules and samplers know nothing of networks.  A wrapped network states only how its own
+prediction relates to that estimate.  Noise levels of tables are Python floats, so float64; what a
+model gets and returns is float32.
 """
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-import torch
 from torch import Tensor
 
-# a network in its own convention: (noisy latent, its own time) -> its own prediction
+Denoiser = Callable[[Tensor, Tensor], Tensor]
+"""``denoised = model(x, sigma)``: float32 (N, C, H, W), for levels (N,), float32, > 0."""
+
 Network = Callable[[Tensor, float], Tensor]
+"""A network in its own convention: (its own state, its own time) -> its own prediction."""
+
+# pure noise as a level: so much that float32 keeps nothing of x0 beside it
+PURE_NOISE = 2.0**24
 
 
-class Denoiser(Protocol):
-    """An estimate of the clean latent at each of a table of noise levels."""
+class TableDenoiser(Protocol):
+    """A `Denoiser` that knows the levels of a table, rising, and answers for the nearest of them."""
 
     @property
-    def alpha_bars(self) -> Sequence[float]:
-        """The cumulative alpha-bar of each time."""
+    def sigmas(self) -> Sequence[float]:
+        """The levels."""
 
-    def __call__(self, x: Tensor, t: int) -> Tensor:
-        """Return x0hat, float32, for the variance-preserving ``x`` at time ``t``."""
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return the estimate of x0; ``sigma`` is one level for all of a batch."""
+
+
+def nearest_level(sigmas: Sequence[float], sigma: float) -> int:
+    """Return the place of the level that is nearest, by ratio, in a rising table."""
+    after = bisect.bisect_left(sigmas, sigma)
+    if after == 0:
+        return 0
+    if after == len(sigmas):
+        return after - 1
+    return after if sigma * sigma > sigmas[after - 1] * sigmas[after] else after - 1
+
+
+def _place(sigmas: Sequence[float], sigma: Tensor) -> int:
+    lowest, highest = sigma.min().item(), sigma.max().item()
+    if lowest != highest:
+        raise ValueError(
+            f"this model takes one noise level for all of a batch, not {lowest} to {highest}: ask "
+            "it about one after the other"
+        )
+    return nearest_level(sigmas, lowest)
 
 
 class EpsilonDenoiser:
-    """A network that predicts the noise: x0hat = (x - sqrt(1 - ab) eps) / sqrt(ab)."""
-
-    def __init__(self, network: Network, alpha_bars: Sequence[float]) -> None:
-        self.network = network
-        self.alpha_bars = alpha_bars
-
-    def __call__(self, x: Tensor, t: int) -> Tensor:
-        """Return x0hat."""
-        ab = self.alpha_bars[t]
-        x0hat: Tensor = (x - math.sqrt(1 - ab) * self.network(x, t).float()) / math.sqrt(ab)
-        return x0hat
-
-
-class VelocityDenoiser:
-    """A network that predicts v = sqrt(ab) eps - sqrt(1 - ab) x0 (arXiv 2202.00512, appendix D)."""
-
-    def __init__(self, network: Network, alpha_bars: Sequence[float]) -> None:
-        self.network = network
-        self.alpha_bars = alpha_bars
-
-    def __call__(self, x: Tensor, t: int) -> Tensor:
-        """Return x0hat."""
-        ab = self.alpha_bars[t]
-        return math.sqrt(ab) * x - math.sqrt(1 - ab) * self.network(x, t).float()
-
-
-class SampleDenoiser:
-    """A network that predicts x0 itself."""
-
-    def __init__(self, network: Network, alpha_bars: Sequence[float]) -> None:
-        self.network = network
-        self.alpha_bars = alpha_bars
-
-    def __call__(self, x: Tensor, t: int) -> Tensor:
-        """Return x0hat."""
-        return self.network(x, t).float()
-
-
-class FlowDenoiser:
-    """A flow-matching network: u = eps - x0 at x_s = (1 - s) x0 + s eps, given (x_s, s).
-
-    Its straight path is not variance preserving; x_s is x times sqrt((1 - s)^2 + s^2), and
-    ab = (1 - s)^2 / ((1 - s)^2 + s^2).
+    """A network of sqrt(ab) x that predicts the noise: x0hat = x - sigma eps (arXiv 2006.11239).
 
     Parameters
     ----------
     network : callable
-        The velocity field.
+        Its times are places in the table.
+    alpha_bars : sequence of float
+        Cumulative alpha-bars ab in (0, 1), falling; sigma^2 = (1 - ab) / ab.
+    """
+
+    def __init__(self, network: Network, alpha_bars: Sequence[float]) -> None:
+        self.network, self.alpha_bars = network, alpha_bars
+        self.sigmas = [math.sqrt((1 - ab) / ab) for ab in alpha_bars]
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return x0hat."""
+        t = _place(self.sigmas, sigma)
+        eps = self.network(math.sqrt(self.alpha_bars[t]) * x, t).float()
+        return x - self.sigmas[t] * eps
+
+
+class VelocityDenoiser(EpsilonDenoiser):
+    """A network that predicts v = sqrt(ab) eps - sqrt(1 - ab) x0 (arXiv 2202.00512, appendix D)."""
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return x0hat = sqrt(ab) (sqrt(ab) x) - sqrt(1 - ab) v."""
+        t = _place(self.sigmas, sigma)
+        ab = self.alpha_bars[t]
+        v = self.network(math.sqrt(ab) * x, t).float()
+        return ab * x - math.sqrt(1 - ab) * v
+
+
+class SampleDenoiser(EpsilonDenoiser):
+    """A network that predicts x0 itself, given sqrt(ab) x."""
+
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Return x0hat."""
+        t = _place(self.sigmas, sigma)
+        return self.network(math.sqrt(self.alpha_bars[t]) * x, t).float()
+
+
+class FlowDenoiser:
+    """A flow-matching network: u = eps - x0 at x_s = (1 - s) x0 + s eps (arXiv 2210.02747).
+
+    x_s is (1 - s) x, and sigma = s / (1 - s), for which `PURE_NOISE` stands at s = 1.
+
+    Parameters
+    ----------
+    network : callable
+        The velocity field of (x_s, s).
     times : sequence of float
         s in (0, 1], rising.
     """
 
     def __init__(self, network: Network, times: Sequence[float]) -> None:
-        self.network = network
-        self.times = times
-        self.alpha_bars = [(1 - s) ** 2 / ((1 - s) ** 2 + s**2) for s in times]
+        self.network, self.times = network, times
+        self.sigmas = [s / (1 - s) if s < 1 else PURE_NOISE for s in times]
 
-    def __call__(self, x: Tensor, t: int) -> Tensor:
+    def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Return x0hat = x_s - s u."""
+        t = _place(self.sigmas, sigma)
         s = self.times[t]
-        x_s = x * math.hypot(1 - s, s)
+        x_s = x * (s / self.sigmas[t])
         return x_s - s * self.network(x_s, s).float()
 
 
-class VarianceExplodingDenoiser:
-    """A network of (x0 + sigma eps, sigma) that predicts x0, as EDM's; sigma^2 = (1 - ab) / ab."""
+def guide(conditional: Tensor, unconditional: Tensor, guidance: float) -> Tensor:
+    """Move an estimate away from the unconditional one (arXiv 2207.12598, equation 6)."""
+    return unconditional + guidance * (conditional - unconditional)
 
-    def __init__(
-        self, network: Callable[[Tensor, Tensor], Tensor], sigmas: Sequence[float]
-    ) -> None:
-        self.network = network
-        self.sigmas = sigmas
-        self.alpha_bars = [1 / (1 + sigma**2) for sigma in sigmas]
 
-    def __call__(self, x: Tensor, t: int) -> Tensor:
-        """Return x0hat."""
-        sigma = self.sigmas[t]
-        level = torch.full((len(x),), sigma, dtype=torch.float32, device=x.device)
-        return self.network(x * math.hypot(1, sigma), level).float()
+def guided(conditional: Denoiser, unconditional: Denoiser, guidance: float) -> Denoiser:
+    """Return a denoiser with classifier-free guidance, see `guide`.
+
+    ``guidance`` is 1 for the conditional estimate alone, which then costs one evaluation.
+    """
+    if guidance == 1:
+        return conditional
+
+    def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        return guide(conditional(x, sigma), unconditional(x, sigma), guidance)
+
+    return denoise

@@ -1,4 +1,4 @@
-"""The noise levels of a released model, and the times that its own scheduler would sample at."""
+"""Noise levels to walk along, and those of a released model with the times of its own scheduler."""
 
 from __future__ import annotations
 
@@ -6,29 +6,57 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from torch import Tensor
+
 from diffc.codecs.shared.diffusion.denoisers import (
-    Denoiser,
     EpsilonDenoiser,
     FlowDenoiser,
     Network,
     SampleDenoiser,
+    TableDenoiser,
     VelocityDenoiser,
 )
 from diffc.errors import OptionError
 
 # makes a denoiser of a network in its own convention
-Wrap = Callable[[Network], Denoiser]
+Wrap = Callable[[Network], TableDenoiser]
 
 # a walk has up to 255 steps, each at a level of its own, and a level's place takes two bytes
 _FEWEST, _MOST = 256, 10_000
 # what stands for an alpha-bar of zero, as a rescaled schedule ends at
 _ALMOST_ZERO = 2.0**-24
 
-_VARIANCE_PRESERVING: dict[str, Callable[[Network, Sequence[float]], Denoiser]] = {
+_VARIANCE_PRESERVING: dict[str, Callable[[Network, Sequence[float]], TableDenoiser]] = {
     "epsilon": EpsilonDenoiser,
     "v_prediction": VelocityDenoiser,
     "sample": SampleDenoiser,
 }
+
+
+def edm_sigmas(largest: float, smallest: float, steps: int, *, rho: float = 5.0) -> list[float]:
+    """Return falling levels, one for each step (EDM, arXiv 2206.00364, equation 5)."""
+    if steps == 1:
+        return [largest]
+    top, bottom = largest ** (1 / rho), smallest ** (1 / rho)
+    return [(top + (bottom - top) * i / (steps - 1)) ** rho for i in range(steps)]
+
+
+def linear_sigmas(start: Tensor, steps: int) -> list[Tensor]:
+    """Return ``start`` (N,) and the evenly falling levels of further steps, without 0."""
+    return [start * ((steps - step) / steps) for step in range(steps)]
+
+
+def sigma_table(*, smallest: float, largest: float, count: int, warp: float) -> list[float]:
+    """Return noise levels, rising; ``warp`` < 1 sets them closer together where they are small."""
+    bottom, top = math.log(smallest), math.log(largest)
+    falling = [math.exp(top + (bottom - top) * (i / (count - 1)) ** warp) for i in range(count)]
+    return falling[::-1]
+
+
+def even_times(first: int, last: int, steps: int) -> list[int]:
+    """Return ``steps`` + 1 places in a table from ``first`` down to ``last``, evenly spaced."""
+    span = first - last
+    return [first - (span * i + steps // 2) // steps for i in range(steps + 1)]
 
 
 def count_of(config: Mapping[str, Any]) -> int:
@@ -197,6 +225,6 @@ def _rounded(numerator: int, denominator: int) -> int:
     return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2 == 1))
 
 
-def last_alpha_bar(config: Mapping[str, Any], alpha_bars: Sequence[float]) -> float:
+def last_sigma(config: Mapping[str, Any], sigmas: Sequence[float]) -> float:
     """Return where the last step leads: to no noise at all, or to the first level of the table."""
-    return 1.0 if config.get("set_alpha_to_one", True) else alpha_bars[0]
+    return 0.0 if config.get("set_alpha_to_one", True) else sigmas[0]

@@ -28,17 +28,17 @@ class LatentModel(Protocol):
     keeps_lengths: bool
     """Whether a squared error in the latent is that for pixels in [-1, 1]."""
     sigmas: list[float]
-    """Noise over signal at each time, rising."""
+    """Noise levels to walk along, rising."""
 
     @property
     def denoiser(self) -> Denoiser:
-        """Estimates the clean latent."""
+        """``denoised = denoiser(x, sigma)`` at the levels of `sigmas`."""
 
     def analyse(self, pixels: Tensor) -> Tensor:
         """Map pixels (1, 3, H, W) in [0, 1], sides multiples of ``multiple``, to a latent."""
 
-    def synthesise(self, latent: Tensor, t: int) -> Tensor:
-        """Map a latent estimate made at time ``t`` to pixels (1, 3, H, W) in [0, 1]."""
+    def synthesise(self, latent: Tensor, sigma: float) -> Tensor:
+        """Map a latent estimate made at a noise level to pixels (1, 3, H, W) in [0, 1]."""
 
     def tail(self, left: int) -> int:
         """Return how many evaluations finish a walk that has so many steps left."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from diffc.codecs.shared.diffusion.denoisers import VarianceExplodingDenoiser
+from diffc.codecs.shared.diffusion.denoisers import Denoiser
+from diffc.codecs.shared.diffusion.schedules import sigma_table
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.shared.latents.patch_transform import PATCH
 from diffc.codecs.shared.latents.synthesis import Synthesis, SynthesisConfig
@@ -68,18 +67,18 @@ class PatchModel:
         self.network: nn.Module = with_convolutions_in(denoiser, dtype)
         self.channel_std = denoiser.channel_std
         self.sigmas = sigma_table(**config["sigmas"])
-        self.denoiser = VarianceExplodingDenoiser(_tiled_denoiser(self.network), self.sigmas)
+        self.denoiser = _tiled_denoiser(self.network)
 
     def analyse(self, pixels: Tensor) -> Tensor:
         """Map pixels (1, 3, H, W) in [0, 1], sides multiples of `multiple`, to a latent."""
         return self.transform.analyse(2 * pixels - 1)
 
-    def synthesise(self, latent: Tensor, t: int) -> Tensor:
-        """Map a latent estimate made at time ``t`` to pixels (1, 3, H, W) in [0, 1]."""
+    def synthesise(self, latent: Tensor, sigma: float) -> Tensor:
+        """Map a latent estimate made at a noise level to pixels (1, 3, H, W) in [0, 1]."""
 
         def network(tile: Tensor) -> Tensor:
-            sigma = torch.full((len(tile),), self.sigmas[t], device=tile.device)
-            made: Tensor = self._synthesis(_channels_last(tile), sigma)
+            level = torch.full((len(tile),), sigma, device=tile.device)
+            made: Tensor = self._synthesis(_channels_last(tile), level)
             return made
 
         pixels = in_tiles(
@@ -95,7 +94,7 @@ class PatchModel:
         return 2
 
 
-def _tiled_denoiser(network: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+def _tiled_denoiser(network: nn.Module) -> Denoiser:
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
         return in_tiles(
             lambda tile: network(_channels_last(tile), sigma),
@@ -114,13 +113,6 @@ def _channels_last(tile: Tensor) -> Tensor:
 
 def _tupled(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
-
-
-def sigma_table(*, smallest: float, largest: float, count: int, warp: float) -> list[float]:
-    """Return noise levels, rising; ``warp`` < 1 sets them closer together where they are small."""
-    bottom, top = math.log(smallest), math.log(largest)
-    falling = [math.exp(top + (bottom - top) * (i / (count - 1)) ** warp) for i in range(count)]
-    return falling[::-1]
 
 
 def load(folder: Path, device: str) -> PatchModel:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from diffc.codecs.shared.diffusion.denoisers import Denoiser
+from diffc.codecs.shared.diffusion.denoisers import TableDenoiser
 from diffc.codecs.shared.diffusion.schedules import flow_wrap, variance_preserving_wrap
 from diffc.codecs.shared.models import fast_dtype, load_once
 from diffc.codecs.shared.networks.blocks import placed
@@ -74,7 +73,7 @@ class DiffusersNetworks:
             network: Any = self.network
             network.set_attention_slice("auto")
 
-    def denoiser(self, embedding: Embedding) -> Denoiser:
+    def denoiser(self, embedding: Embedding) -> TableDenoiser:
         """Return the denoiser under a prompt."""
         there = embedding.to(self.device, self.dtype)
         tiling = self.shape.tiling
@@ -105,16 +104,15 @@ class DiffusersModel:
         self.multiple = self.positions * networks.autoencoder.factor
         embedding = embedding_of(networks.folder, prompt, networks.shape.widths)
         self.denoiser = networks.denoiser(embedding)
-        bars = self.denoiser.alpha_bars
-        self.sigmas = [math.sqrt((1 - bar) / bar) if bar > 0 else math.inf for bar in bars]
+        self.sigmas = list(self.denoiser.sigmas)
         self._autoencoder = networks.autoencoder
 
     def analyse(self, pixels: Tensor) -> Tensor:
         """Map pixels (1, 3, H, W) in [0, 1], sides multiples of `multiple`, to a latent."""
         return self._autoencoder.analyse(pixels)
 
-    def synthesise(self, latent: Tensor, t: int) -> Tensor:
-        """Map a latent estimate to pixels (1, 3, H, W) in [0, 1]; its time does not matter."""
+    def synthesise(self, latent: Tensor, sigma: float) -> Tensor:
+        """Map a latent estimate to pixels (1, 3, H, W) in [0, 1]; its level does not matter."""
         return self._autoencoder.synthesise(latent)
 
     def tail(self, left: int) -> int:

@@ -5,7 +5,8 @@ Where a picture is changed in its place, strip by strip, only one strip of it is
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -65,53 +66,50 @@ def in_tiles(
     return result
 
 
-Finish = Callable[[slice, Tensor, Tensor, Tensor], Tensor]
-"""Maps rows, the state there, the base there and what the network made there to the new state."""
-
-
-def in_strips(
-    network: Callable[[Tensor, Tensor], Tensor],
-    state: Tensor,
-    base: Callable[[slice], Tensor],
-    finish: Finish,
-    *,
-    largest: int,
-    margin: int,
-    multiple: int,
-) -> None:
-    """Replace a picture by what is made of it.
+@dataclass(frozen=True)
+class Strip:
+    """Rows of a picture that is being changed.
 
     Parameters
     ----------
-    network : callable
-        Maps a part (N, C, h, w) of the state and of the base to (N, D, h, w); what it computes at a
-        position depends on at most ``margin`` positions around it.
-    state : Tensor
-        (N, C, height, W); changed.
-    base : callable
-        Returns rows of the base (N, C, rows, W).
-    finish : Finish
-        All it is given are the rows of one strip, and each row is given once.
-    largest, margin : int
-        Sides of a tile's inner part, and what is computed around it; multiples of ``multiple``.
-    multiple : int
-        Tiles start at multiples of it.
+    rows : slice
+        Those that are to be changed.
+    around : slice
+        Those that decide about them: a margin more on both sides, where the picture goes on.
+    window : Tensor
+        The picture ``around`` as it was before any strip was changed, (N, C, rows, W).
     """
-    height = state.shape[2]
-    strips = spans(height, largest, multiple) if height > largest + margin else [(0, height)]
+
+    rows: slice
+    around: slice
+    window: Tensor
+
+    def inner(self, made: Tensor) -> Tensor:
+        """Return the part for `rows` of what was made for all rows ``around``."""
+        top = self.rows.start - self.around.start
+        return made[:, :, top : top + self.rows.stop - self.rows.start]
+
+
+def strips(picture: Tensor, *, largest: int, margin: int, multiple: int) -> Iterator[Strip]:
+    """Yield the strips of a picture that is changed in its place, from the top down.
+
+    Parameters
+    ----------
+    picture : Tensor
+        (N, C, height, W).  The caller changes the `Strip.rows` of each strip before the next, and
+        no others; windows stay as they are.
+    largest, margin : int
+        Rows of a strip, and what is added around it; multiples of ``multiple``.
+    multiple : int
+        Strips start at multiples of it.
+    """
+    height = picture.shape[2]
+    parts = spans(height, largest, multiple) if height > largest + margin else [(0, height)]
     # the last rows of the strips before, as they were
-    before = state[:, :, :0]
-    for top, bottom in strips:
-        rows = slice(top - before.shape[2], min(bottom + margin, height))
-        window = torch.cat([before, state[:, :, top : rows.stop]], dim=2)
-        bases = base(rows)
-        # in one tile of rows
-        sides = max(largest, rows.stop - rows.start)
-        made = in_tiles(
-            network, window, bases, largest=sides, margin=margin, scale=1, multiple=multiple
-        )
-        last = slice(max(0, bottom - margin - rows.start), bottom - rows.start)
+    before = picture[:, :, :0]
+    for top, bottom in parts:
+        around = slice(top - before.shape[2], min(bottom + margin, height))
+        window = torch.cat([before, picture[:, :, top : around.stop]], dim=2)
+        last = slice(max(0, bottom - margin - around.start), bottom - around.start)
         before = window[:, :, last].clone()
-        inner = slice(top - rows.start, bottom - rows.start)
-        changed = finish(slice(top, bottom), *(each[:, :, inner] for each in (window, bases, made)))
-        state[:, :, top:bottom] = changed
+        yield Strip(slice(top, bottom), around, window)
