@@ -25,15 +25,15 @@ from torch import Tensor, nn
 
 from diffc.codecs.perco.control import ControlConfig
 from diffc.codecs.perco.tokeniser import TokenConfig, TokenNetwork, Tokens, Vectors
-from diffc.codecs.perco.training import TokenLosses, TokenModules, TokenStage
+from diffc.codecs.perco.training_codebooks import CodebookAverage
 from diffc.codecs.perco.training_prefixes import random_prefixes
+from diffc.codecs.perco.training_tokens import TokenLosses, TokenModules, TokenStage
 from diffc.codecs.shared import models
 from diffc.codecs.shared.latents import patch_model
 from diffc.codecs.shared.latents.denoiser import LatentDenoiser
 from diffc.codecs.shared.latents.synthesis import Synthesis, SynthesisConfig
-from diffc.codecs.training.codebooks import CodebookAverage
 from diffc.codecs.training.loop import LoopSettings, learning_rate_scale
-from diffc.codecs.training.shards import Crops, pack, photos
+from diffc.codecs.training.photos import Crops, pack, photos
 
 QUANTISERS = ("vq", "fsq", "fsq-residual")
 MULTIPLE = 64

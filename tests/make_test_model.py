@@ -16,13 +16,15 @@ from conftest import draw_photo
 
 from diffc.codecs.perco.control import ControlConfig, TokenControl
 from diffc.codecs.perco.tokeniser import TokenConfig, TokenNetwork
+from diffc.codecs.perco.training import write_token_model
 from diffc.codecs.perco.training_index import write_index_model
 from diffc.codecs.perco.training_index_network import IndexConfig, IndexNetwork
 from diffc.codecs.relay.network import RestoringConfig, RestoringNetwork
+from diffc.codecs.relay.training import write_restoring_model
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.shared.latents.patch_transform import PATCH
 from diffc.codecs.shared.latents.synthesis import Synthesis, SynthesisConfig
-from diffc.codecs.training.export import write_model, write_restoring_model, write_token_model
+from diffc.codecs.shared.latents.training_export import write_model
 
 CHANNELS = 48
 

@@ -13,7 +13,7 @@ from diffc.codecs.cod.config import PATCH
 from diffc.codecs.cod.folder import read_config, read_network
 from diffc.codecs.cod.one_step import folded
 from diffc.codecs.shared.models import fast_dtype, load_once
-from diffc.codecs.shared.networks.blocks import placed
+from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.tiling.picture_means import Means, with_picture_means
 from diffc.codecs.shared.tokens.vector_quantiser import nearest, words
 
@@ -46,7 +46,7 @@ class CodEncoder:
         self._device = device
         codec = read_network(folder, self.config, encoder=True).y_embedder
         self._network = _with_products_in(codec.encoder, dtype or fast_dtype(device))
-        placed(self._network, device)
+        to_device(self._network, device)
         self._codebook = codec.codebook.to(device)
 
     def vectors(self, pixels: Tensor) -> Tensor:
@@ -87,12 +87,12 @@ class CodDecoder:
         self._device = device
         dtype = dtype or fast_dtype(device)
         network = read_network(folder, self.config, encoder=False)
-        self._condition = placed(_with_products_in(network.y_embedder.decoder, dtype), device)
+        self._condition = to_device(_with_products_in(network.y_embedder.decoder, dtype), device)
         self._codebook = network.y_embedder.codebook.to(device)
         denoiser = _with_products_in(folded(network), dtype)
         # colours are finer than bfloat16
         denoiser.leave.float()
-        self._denoiser = placed(denoiser, device)
+        self._denoiser = to_device(denoiser, device)
 
     def condition(self, tokens: Tensor) -> Tensor:
         """Map tokens, int64 (rows, columns), to a condition (1, width, H/16, W/16)."""

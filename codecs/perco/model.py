@@ -33,7 +33,7 @@ from diffc.codecs.shared.models import (
     load_once,
     with_convolutions_in,
 )
-from diffc.codecs.shared.networks.blocks import placed
+from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.networks.byte_weights import from_bytes
 from diffc.codecs.shared.tiling.exact import in_tiles
 
@@ -76,7 +76,7 @@ class TokenModel:
             network.load_state_dict(
                 {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
             )
-            placed(network, device).eval().requires_grad_(False)
+            to_device(network, device).eval().requires_grad_(False)
             with_convolutions_in(network, fast_dtype(device))
         self.index = IndexModel.load(folder / INDEX_WEIGHTS, sizes.vocabularies)
         self._std = denoiser.channel_std.to(device)[None, :, None, None]

@@ -1,187 +1,165 @@
-"""Train image tokens together with the conditions of a denoiser that keeps its weights."""
+"""The stages that train the tokens of ``perco``, and write its folder."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from safetensors.torch import save_file
 
 from diffc.codecs.perco.control import ControlConfig, TokenControl
-from diffc.codecs.perco.tokeniser import TokenConfig, TokenNetwork, Tokens, Vectors
-from diffc.codecs.perco.training_prefixes import random_prefixes
-from diffc.codecs.shared.diffusion.samplers import sample_ddim
-from diffc.codecs.shared.diffusion.schedules import edm_sigmas
-from diffc.codecs.shared.latents.denoiser import LatentDenoiser
-from diffc.codecs.shared.latents.patch_transform import PatchTransform
-from diffc.codecs.shared.latents.synthesis import Synthesis
-from diffc.codecs.shared.networks.blocks import placed
-from diffc.codecs.shared.tokens.vector_quantiser import words
-from diffc.codecs.training.codebooks import CodebookAverage
-from diffc.codecs.training.denoiser_stage import relative_error
-from diffc.codecs.training.learner import Learner
-from diffc.codecs.training.shards import Crops
+from diffc.codecs.perco.model import KIND, WEIGHTS
+from diffc.codecs.perco.tokeniser import TokenConfig, TokenNetwork
+from diffc.codecs.perco.training_distil import DistilLosses, DistilStage
+from diffc.codecs.perco.training_index import IndexStage, write_index_model
+from diffc.codecs.perco.training_index_network import IndexConfig, IndexNetwork
+from diffc.codecs.perco.training_tokens import TokenLosses, TokenStage
+from diffc.codecs.shared.latents import training as latents
+from diffc.codecs.shared.models import fingerprint
+from diffc.codecs.shared.networks.byte_weights import to_bytes
+from diffc.codecs.training.presets import StageSettings
+from diffc.codecs.training.run import Run, TrainingStage
 
-SIGMA_MIN, SIGMA_MAX = 0.15, 40.0
+MODEL = "perco-model"
 
 
 @dataclass(frozen=True)
-class TokenLosses:
-    """Weights of the losses.
+class TokenSettings(StageSettings):
+    """Of the stage ``tokens``."""
+
+    network: TokenConfig
+    control: ControlConfig
+    losses: TokenLosses
+
+
+@dataclass(frozen=True)
+class DistilSettings(StageSettings):
+    """Of the stage ``distil``."""
+
+    losses: DistilLosses
+
+
+def write_token_model(
+    folder: Path, tokens: TokenNetwork, control: TokenControl, shared: Path
+) -> None:
+    """Write what `diffc.codecs.perco.model` reads, but for the index model.
 
     Parameters
     ----------
-    mean : float
-        Of the mean's error, with channels weighed as at noise ``mean_level``.
-    commitment : float
-        Of what quantisation takes away.
-    prefixes : sequence of float
-        How often a batch's item ends in each grid of tokens.
+    folder : Path
+        Where to.
+    tokens, control : TokenNetwork, TokenControl
+        Trained together.
+    shared : Path
+        The folder of the denoiser that they were trained with.
     """
-
-    mean: float = 0.5
-    mean_level: float = 1.5
-    commitment: float = 0.1
-    prefixes: tuple[float, ...] = (0.3, 0.25, 0.15, 0.1, 0.1, 0.1)
-
-
-class TokenModules(nn.Module):
-    """All that this stage trains or keeps: networks, and the codebooks' running averages."""
-
-    def __init__(self, tokens: TokenNetwork, control: TokenControl) -> None:
-        super().__init__()
-        self.tokens, self.control = tokens, control
-        books = [*tokens.global_codebooks, *tokens.codebooks]
-        self.averages = nn.ModuleList(CodebookAverage(book) for book in books)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = {f"tokens.{name}": value for name, value in tokens.state_dict().items()}
+    state |= {f"control.{name}": value for name, value in control.state_dict().items()}
+    save_file(to_bytes({name: value.cpu() for name, value in state.items()}), folder / WEIGHTS)
+    config = {
+        "kind": KIND,
+        "shared": fingerprint(shared).hex(),
+        "tokens": asdict(tokens.config),
+        "control": asdict(control.config),
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
-class TokenStage:
-    """Tokens and control, for denoising at random noise levels with random prefixes of the tokens."""
+def _train_tokens(run: Run) -> bool:
+    transform, _ = latents.load_basis(run)
+    settings = run.preset.settings("tokens", TokenSettings)
+    run.seed_weights()
+    stage = TokenStage(
+        transform,
+        latents.load_denoiser(run),
+        latents.load_synthesis(run),
+        run.crops(settings.crop, 5),
+        config=settings.network,
+        control=settings.control,
+        losses=settings.losses,
+        batch=settings.batch,
+        learning_rate=settings.learning_rate,
+        device=run.device,
+    )
+    return run.train(stage, "tokens", settings)
 
-    def __init__(
-        self,
-        transform: PatchTransform,
-        denoiser: LatentDenoiser,
-        synthesis: Synthesis,
-        crops: Crops,
-        *,
-        config: TokenConfig,
-        control: ControlConfig,
-        losses: TokenLosses,
-        batch: int,
-        learning_rate: float,
-        device: str,
-    ) -> None:
-        self.transform = transform.to(device)
-        self.denoiser = placed(denoiser, device).eval().requires_grad_(False)
-        self.synthesis = placed(synthesis, device).eval().requires_grad_(False)
-        tokens = TokenNetwork(config)
-        modules = TokenModules(tokens, TokenControl(control, config, denoiser.config))
-        learner = Learner(placed(modules, device), learning_rate=learning_rate)
-        self.learners = {"tokens": learner}
-        self.crops, self.generator = crops, crops.generator
-        self.losses, self.batch, self.device = losses, batch, device
-        self.std = denoiser.channel_std.to(device)
-        self.fixed = crops.batch(6)
 
-    def step(self, index: int, scale: float) -> dict[str, float]:
-        """Update on one batch of crops."""
-        modules = self._modules(self.learners["tokens"].module)
-        clean = self.transform.analyse(self.crops.batch(self.batch).to(self.device))
-        sigma = self._sigma()
-        noise = torch.randn(clean.shape, generator=self.generator).to(self.device)
-        noisy = clean + sigma[:, None, None, None] * noise
-        scaled = clean / self.std[None, :, None, None]
-        with torch.autocast(self.device, torch.bfloat16):
-            vectors, tokens = modules.tokens.analyse(scaled)
-            present = random_prefixes(tokens, self.losses.prefixes, self.generator)
-            condition = modules.tokens.synthesise(tokens, present, vectors)
-            control = modules.control(condition.features, condition.embedding, sigma)
-            estimate = self.denoiser(noisy, sigma, control=control)
-        variance = self.std.square()[None]
-        denoising = relative_error(estimate, clean, sigma, variance).mean()
-        level = torch.full_like(sigma, self.losses.mean_level)
-        # as a share of what the mean leaves open without tokens: channels count by their rate
-        error = (condition.mean - scaled).square().mean((2, 3)) * variance
-        weight = 1 / (variance + level.square()[:, None])
-        mean = ((error * weight).sum(1) / (variance * weight).sum(1)).mean()
-        commitment = self._commitment(modules.tokens, vectors, tokens)
-        loss = denoising + self.losses.mean * mean + self.losses.commitment * commitment
-        self.learners["tokens"].update(loss, index, scale)
-        figures = {
-            "denoising": float(denoising.detach()),
-            "mean": float(mean.detach()),
-            "commitment": float(commitment.detach()),
-        }
-        return figures | self._follow(modules, vectors, tokens, index)
+def _train_distil(run: Run) -> bool:
+    settings = run.preset.settings("distil", DistilSettings)
+    run.seed_weights()
+    stage = DistilStage(
+        latents.load_denoiser(run),
+        latents.load_synthesis(run),
+        *_load_tokens(run),
+        run.crops(settings.crop, 7),
+        losses=settings.losses,
+        perceptual_weights=run.perceptual(),
+        batch=settings.batch,
+        learning_rate=settings.learning_rate,
+        device=run.device,
+    )
+    return run.train(stage, "distil", settings)
 
-    def _sigma(self) -> Tensor:
-        uniform = torch.rand(self.batch, generator=self.generator)
-        return (SIGMA_MIN * torch.exp(uniform * math.log(SIGMA_MAX / SIGMA_MIN))).to(self.device)
 
-    def _commitment(self, network: TokenNetwork, vectors: Vectors, tokens: Tokens) -> Tensor:
-        found = [words(tokens.grids[i], network.codebooks[i]) for i in range(len(tokens.grids))]
-        fine = torch.stack(found[2:]).sum(0)
-        pairs = ((vectors.coarse, found[0]), (vectors.middle, found[1]), (vectors.fine, fine))
-        loss = torch.stack([(v - w.detach()).square().mean() for v, w in pairs]).sum()
-        books = enumerate(network.global_codebooks)
-        global_words = torch.stack([book[tokens.of_picture[:, i]] for i, book in books], dim=1)
-        return loss + (vectors.of_picture - global_words.detach()).square().mean()
+def _train_index(run: Run) -> bool:
+    transform, std = latents.load_basis(run)
+    settings = run.preset.settings("index", StageSettings)
+    run.seed_weights()
+    stage = IndexStage(
+        transform,
+        std,
+        _load_tokens(run)[0],
+        run.crops(settings.crop, 6),
+        config=IndexConfig(),
+        batch=settings.batch,
+        learning_rate=settings.learning_rate,
+        device=run.device,
+    )
+    return run.train(stage, "index", settings)
 
-    @torch.no_grad()
-    def _follow(
-        self, modules: TokenModules, vectors: Vectors, tokens: Tokens, step: int
-    ) -> dict[str, float]:
-        """Move the codebooks; return the perplexity of each grid's."""
-        network = modules.tokens
-        averages = [module for module in modules.averages if isinstance(module, CodebookAverage)]
-        for i, book in enumerate(network.global_codebooks):
-            found, chosen = vectors.of_picture[:, i], tokens.of_picture[:, i]
-            averages[i].update(book, found, chosen, step, self.generator)
-        figures = {}
-        rest = vectors.fine.detach()
-        offset = len(network.global_codebooks)
-        for i, book in enumerate(network.codebooks):
-            source = (vectors.coarse, vectors.middle)[i] if i < 2 else rest
-            word = words(tokens.grids[i], book)
-            flat = source.detach().permute(0, 2, 3, 1).flatten(0, 2)
-            figures[f"used{i}"] = averages[offset + i].update(
-                book, flat, tokens.grids[i].flatten(), step, self.generator
-            )
-            if i >= 2:
-                rest = rest - word
-        return figures
 
-    def _modules(self, module: nn.Module) -> TokenModules:
-        assert isinstance(module, TokenModules)
-        return module
+def _load_tokens(run: Run) -> tuple[TokenNetwork, TokenControl]:
+    """Load the averaged networks of the latest checkpoint of the stage ``tokens``."""
+    settings = run.preset.settings("tokens", TokenSettings)
+    denoiser = run.preset.settings("denoiser", latents.DenoiserSettings).network
+    network = TokenNetwork(settings.network)
+    control = TokenControl(settings.control, settings.network, denoiser)
+    network.load_state_dict(run.averaged("tokens", "tokens", "tokens."))
+    control.load_state_dict(run.averaged("tokens", "tokens", "control."))
+    return network, control
 
-    @torch.no_grad()
-    def picture(self) -> Tensor:
-        """Show photos, then for the first, the first two, and all grids: the mean, and a sample."""
-        modules = self._modules(self.learners["tokens"].averaged)
-        clean = self.transform.analyse(self.fixed.to(self.device))
-        start = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
-        rows = [self.fixed]
-        std = self.std[None, :, None, None]
-        for grids in (1, 2, 3, 6):
-            with torch.autocast(self.device, torch.bfloat16):
-                _, tokens = modules.tokens.analyse(clean / std)
-                present = [
-                    torch.full(grid.shape, i < grids, device=self.device)
-                    for i, grid in enumerate(tokens.grids)
-                ]
-                condition = modules.tokens.synthesise(tokens, present)
 
-                def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-                    control = modules.control(condition.features, condition.embedding, sigma)  # noqa: B023
-                    made: Tensor = self.denoiser(x, sigma, control=control)
-                    return made
+def _export(run: Run) -> bool:
+    tokens, control = _load_tokens(run)
+    control.load_state_dict(run.averaged("distil", "control"))
+    index = IndexNetwork(list(tokens.codebooks), IndexConfig())
+    index.load_state_dict(run.averaged("index", "index"))
+    folder = run.export_folder(MODEL)
+    write_token_model(folder, tokens, control, run.export_folder(latents.MODEL))
+    write_index_model(folder, index)
+    return True
 
-                sigmas = edm_sigmas(SIGMA_MAX, SIGMA_MIN, 12)
-                made = sample_ddim(denoise, sigmas[0] * start.to(self.device), [*sigmas, 0.0])
-                level = torch.full((len(made),), sigmas[-1], device=self.device)
-                rows.append(self.transform.synthesise(condition.mean * std).cpu())
-                rows.append(self.synthesis(made, level).float().cpu())
-        return torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
+
+_TABLES: dict[str, type] = {
+    "basis": latents.BasisSettings,
+    "denoiser": latents.DenoiserSettings,
+    "synthesis": latents.SynthesisSettings,
+    "tokens": TokenSettings,
+}
+
+STAGES = (
+    TrainingStage("tokens", _train_tokens, _TABLES, needs=("denoiser", "synthesis")),
+    TrainingStage(
+        "distil",
+        _train_distil,
+        {**_TABLES, "distil": DistilSettings},
+        needs=("tokens",),
+        perceptual=True,
+    ),
+    TrainingStage("index", _train_index, {**_TABLES, "index": StageSettings}, needs=("tokens",)),
+    TrainingStage(
+        "export-perco", _export, _TABLES, needs=("distil", "index", "export"), writes=MODEL
+    ),
+)

@@ -20,12 +20,11 @@ from diffc.codecs.shared.diffusion.denoisers import Denoiser
 from diffc.codecs.shared.diffusion.samplers import per_item, sample_ddim
 from diffc.codecs.shared.latents.denoiser import LatentDenoiser
 from diffc.codecs.shared.latents.synthesis import Synthesis
-from diffc.codecs.shared.networks.blocks import placed
-from diffc.codecs.training.denoiser_stage import relative_error
-from diffc.codecs.training.drawings import compare
+from diffc.codecs.shared.latents.training_denoiser import relative_error
+from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.training.learner import Learner
-from diffc.codecs.training.perceptual import PerceptualDistance
-from diffc.codecs.training.shards import Crops
+from diffc.codecs.training.perceptual import PerceptualDistance, compare_drawings
+from diffc.codecs.training.photos import Crops
 
 # of denoising: the first of the default steps start below the one and end above the other
 SIGMA_MIN, SIGMA_MAX = 0.6, 10.0
@@ -82,15 +81,15 @@ class DistilStage:
         learning_rate: float,
         device: str,
     ) -> None:
-        self.denoiser = placed(denoiser, device).eval().requires_grad_(False)
-        self.synthesis = placed(synthesis, device).eval().requires_grad_(False)
-        self.tokens = placed(tokens, device).eval().requires_grad_(False)
+        self.denoiser = to_device(denoiser, device).eval().requires_grad_(False)
+        self.synthesis = to_device(synthesis, device).eval().requires_grad_(False)
+        self.tokens = to_device(tokens, device).eval().requires_grad_(False)
         self.transform = self.synthesis.transform
-        self.teacher = placed(copy.deepcopy(control), device).eval().requires_grad_(False)
+        self.teacher = to_device(copy.deepcopy(control), device).eval().requires_grad_(False)
         # few updates: a long average would remember the first weights
-        learner = Learner(placed(control, device), learning_rate=learning_rate, average=0.995)
+        learner = Learner(to_device(control, device), learning_rate=learning_rate, average=0.995)
         self.learners = {"control": learner}
-        self.distance = placed(PerceptualDistance(perceptual_weights), device)
+        self.distance = to_device(PerceptualDistance(perceptual_weights), device)
         self.crops, self.generator = crops, crops.generator
         self.losses, self.batch, self.device = losses, batch, device
         self.std = denoiser.channel_std.to(device)[None, :, None, None]
@@ -118,7 +117,7 @@ class DistilStage:
         apart = pixels - photo.repeat(2, 1, 1, 1)
         pixel, coarse = apart.abs().mean(), F.avg_pool2d(apart, 8).abs().mean()
         latent = (made - clean.repeat(2, 1, 1, 1)).square().mean() / self.std.square().mean()
-        perceptual, spread = compare(self.distance, pixels, photo, self.generator)
+        perceptual, spread = compare_drawings(self.distance, pixels, photo, self.generator)
         loss = weights.latent * latent + weights.pixel * pixel + weights.coarse * coarse
         loss = loss + weights.perceptual * (perceptual - 0.5 * weights.spread * spread)
         figures = {"perceptual": perceptual, "spread": spread, "pixel": pixel, "coarse": coarse}

@@ -16,7 +16,7 @@ from diffc.codecs.perco.tokeniser import TokenNetwork, Tokens
 from diffc.codecs.perco.training_index_network import IndexConfig, IndexNetwork
 from diffc.codecs.shared.latents.patch_transform import PatchTransform
 from diffc.codecs.training.learner import Learner
-from diffc.codecs.training.shards import Crops
+from diffc.codecs.training.photos import Crops
 
 WEIGHTS = "index.safetensors"
 

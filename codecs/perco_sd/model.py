@@ -27,7 +27,7 @@ from diffc.codecs.shared.diffusion.schedules import (
     variance_preserving_wrap,
 )
 from diffc.codecs.shared.models import fast_dtype, load_once
-from diffc.codecs.shared.networks.blocks import placed
+from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.stable_diffusion.autoencoder import LatentAutoencoder
 from diffc.codecs.shared.stable_diffusion.folder import (
     BETA_SCHEDULERS,
@@ -77,7 +77,7 @@ class PercoSdModel:
         self._wrap = variance_preserving_wrap(self._schedule)
         self._autoencoder = LatentAutoencoder(pipeline, device)
         # in float32 everywhere: it is small, and rounding would choose other tokens
-        self._encoder = placed(read_hyper_encoder(folder / "hyper_enc"), device)
+        self._encoder = to_device(read_hyper_encoder(folder / "hyper_enc"), device)
         sizes = self._encoder.config
         if not shape.channels == sizes.in_channels == self._autoencoder.channels:
             raise OSError(
@@ -92,7 +92,7 @@ class PercoSdModel:
         positions = max(shape.tiling.multiple, sizes.stride)
         self.multiple = positions * self._autoencoder.factor
         self._dtype = network_dtype(device, fast_dtype(device))
-        self._unet = placed(read_widened_unet(pipeline, sizes.M, self._dtype), device)
+        self._unet = to_device(read_widened_unet(pipeline, sizes.M, self._dtype), device)
         if torch.device(device).type not in ("cpu", "cuda"):
             # where torch has no fused attention, its matrices of positions squared are cut up
             network: Any = self._unet

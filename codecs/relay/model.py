@@ -21,7 +21,7 @@ from diffc.codecs.shared.models import (
     load_once,
     with_convolutions_in,
 )
-from diffc.codecs.shared.networks.blocks import placed
+from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.networks.byte_weights import from_bytes
 from diffc.codecs.shared.tiling.exact import in_tiles
 
@@ -55,7 +55,7 @@ class RestoringModel:
         }
         network = RestoringNetwork(RestoringConfig(**sizes))
         network.load_state_dict(restoring_weights(folder))
-        placed(network, device).eval().requires_grad_(False)
+        to_device(network, device).eval().requires_grad_(False)
         with_convolutions_in(network, fast_dtype(device))
         self._network = network
 

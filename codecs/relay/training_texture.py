@@ -10,7 +10,7 @@ from diffc.codecs.relay.texture import bands, likelihood_loss, luma, texture
 from diffc.codecs.relay.training_bases import PairCrops
 from diffc.codecs.shared.diffusion.samplers import per_item, sample_ddim
 from diffc.codecs.shared.diffusion.schedules import linear_sigmas
-from diffc.codecs.shared.networks.blocks import placed
+from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.training.learner import Learner
 
 
@@ -26,7 +26,7 @@ class TextureStage:
         learning_rate: float,
         device: str,
     ) -> None:
-        placed(network, device).requires_grad_(False)
+        to_device(network, device).requires_grad_(False)
         for part in (network.texture, network.deviation):
             part.requires_grad_(True)
         self.learners = {"restoring": Learner(network, learning_rate=learning_rate)}

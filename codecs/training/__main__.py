@@ -1,6 +1,7 @@
-"""Train the embedded model: ``python -m diffc.codecs.training --help``.
+"""Train the embedded models: ``python -m diffc.codecs.training --help``.
 
-Run it again with the same folder and it goes on where it stopped, whether by its time limit or not.
+Every built-in codec that has a module ``training`` offers its stages there.  Run it again with the
+same folder and it goes on where it stopped, whether by its time limit or not.
 """
 
 from __future__ import annotations
@@ -9,57 +10,74 @@ import argparse
 import math
 import sys
 import time
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
-from diffc.codecs.perco.training_index import write_index_model
-from diffc.codecs.training.export import write_model, write_restoring_model, write_token_model
+from diffc.codecs.training.photos import pack
 from diffc.codecs.training.presets import read_preset
-from diffc.codecs.training.shards import pack
-from diffc.codecs.training.stages import Run
-
-STAGES = (
-    "denoiser",
-    "synthesis",
-    "export",
-    "relay",
-    "texture",
-    "export-relay",
-    "tokens",
-    "distil",
-    "index",
-    "export-perco",
-)
+from diffc.codecs.training.run import Run, TrainingStage, in_order
+from diffc.registry import codecs_available
 
 
-def _parser() -> argparse.ArgumentParser:
+def offered_stages() -> list[TrainingStage]:
+    """Return the stages of all built-in codecs, in an order that they can be run in."""
+    found: dict[str, TrainingStage] = {}
+    for name, codec in codecs_available().items():
+        package = f"diffc.codecs.{name.replace('-', '_')}"
+        if codec.origin == "built in" and find_spec(package) and find_spec(f"{package}.training"):
+            stages: tuple[TrainingStage, ...] = import_module(f"{package}.training").STAGES
+            found |= {stage.name: stage for stage in stages}
+    return in_order(found)
+
+
+def _parser(stages: list[TrainingStage]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m diffc.codecs.training", description=__doc__)
     parser.add_argument("folder", type=Path, help="the run's folder: shards, checkpoints, logs")
     parser.add_argument("--photos", type=Path, help="folder of photos; packed on the first run")
     parser.add_argument("--pattern", default="*.jpg", help="which of them (default: %(default)s)")
     parser.add_argument("--preset", default="cpu", help="cpu, gpu or a TOML file")
     parser.add_argument("--device", default="cpu", help="cpu or cuda (default: %(default)s)")
-    parser.add_argument("--stages", nargs="+", choices=STAGES, default=STAGES, metavar="STAGE")
+    names = [stage.name for stage in stages]
     parser.add_argument(
-        "--perceptual-weights",
-        type=Path,
-        help="distilled VGG-19, for the synthesis, relay and distil stages",
+        "--stages", nargs="+", choices=names, default=names, metavar="STAGE", help=", ".join(names)
+    )
+    using = ", ".join(stage.name for stage in stages if stage.perceptual)
+    parser.add_argument(
+        "--perceptual-weights", type=Path, help=f"distilled VGG-19, for the stages {using}"
     )
     parser.add_argument(
         "--minutes", type=float, default=math.inf, help="stop with a checkpoint after so long"
     )
-    parser.add_argument("--model", type=Path, help="where to write the model folder")
-    parser.add_argument("--relay-model", type=Path, help="where to write the one of relay")
-    parser.add_argument(
-        "--relay-start", type=Path, help="model folder whose weights the relay stage begins with"
-    )
-    parser.add_argument("--perco-model", type=Path, help="where to write the one of perco")
+    for stage in stages:
+        if stage.writes:
+            parser.add_argument(
+                f"--{stage.writes}",
+                type=Path,
+                help=f"where {stage.name} writes (default: in the run's folder)",
+            )
+        if stage.begins_with:
+            parser.add_argument(
+                f"--{stage.begins_with}",
+                type=Path,
+                help=f"model folder whose weights {stage.name} begins with",
+            )
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the stages in order; return 0 if all are done and 3 if the time ran out before."""
-    parser = _parser()
+    stages = offered_stages()
+    parser = _parser(stages)
     options = parser.parse_args(arguments)
+    chosen = [stage for stage in stages if stage.name in options.stages]
+    preset = read_preset(options.preset)
+    # what is missing is said before hours have passed
+    for stage in chosen:
+        if stage.perceptual and options.perceptual_weights is None:
+            parser.error(f"the stage {stage.name} needs --perceptual-weights: name the file")
+        for name, kind in stage.tables.items():
+            preset.settings(name, kind)
     deadline = time.monotonic() + 60 * options.minutes
     shards = sorted((options.folder / "shards").glob("*.safetensors"))
     if not shards:
@@ -67,41 +85,18 @@ def main(arguments: list[str] | None = None) -> int:
         if not found:
             parser.error(f"--photos has no files that match {options.pattern}: name a folder")
         shards = pack(found, options.folder / "shards")
-    run = Run(options.folder, shards, read_preset(options.preset), options.device, deadline)
-    if "denoiser" in options.stages and not run.train_denoiser():
-        return 3
-    if "synthesis" in options.stages:
-        if options.perceptual_weights is None:
-            parser.error("the synthesis stage needs --perceptual-weights")
-        if not run.train_synthesis(options.perceptual_weights):
-            return 3
-    if "export" in options.stages:
-        write_model(options.model or options.folder / "model", run.denoiser(), run.synthesis())
-    if "relay" in options.stages:
-        if options.perceptual_weights is None:
-            parser.error("the relay stage needs --perceptual-weights")
-        if not run.train_relay(options.perceptual_weights, options.relay_start):
-            return 3
-    if "texture" in options.stages and not run.train_texture():
-        return 3
-    if "export-relay" in options.stages:
-        folder = options.relay_model or options.folder / "relay-model"
-        write_restoring_model(folder, run.restoring("texture"))
-    if "tokens" in options.stages and not run.train_tokens():
-        return 3
-    if "distil" in options.stages:
-        if options.perceptual_weights is None:
-            parser.error("the distil stage needs --perceptual-weights")
-        if not run.train_distil(options.perceptual_weights):
-            return 3
-    if "index" in options.stages and not run.train_index():
-        return 3
-    if "export-perco" in options.stages:
-        folder = options.perco_model or options.folder / "perco-model"
-        shared = options.model or options.folder / "model"
-        write_token_model(folder, run.tokens()[0], run.control(), shared)
-        write_index_model(folder, run.index())
-    return 0
+    names = [name for stage in stages for name in (stage.writes, stage.begins_with) if name]
+    given = {name: getattr(options, name.replace("-", "_")) for name in names}
+    run = Run(
+        options.folder,
+        shards,
+        preset,
+        options.device,
+        deadline,
+        options.perceptual_weights,
+        {name: path for name, path in given.items() if path is not None},
+    )
+    return 0 if all(stage.run(run) for stage in chosen) else 3
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from diffc.codecs.training.learner import Learner
 CHECKPOINT = "checkpoint.safetensors"
 
 
-class Stage(Protocol):
+class Trainee(Protocol):
     """What the loop trains."""
 
     learners: dict[str, Learner]
@@ -57,14 +57,14 @@ def learning_rate_scale(step: int, settings: LoopSettings) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * (step - start) / max(1.0, settings.steps - start))
 
 
-def run(stage: Stage, folder: Path, settings: LoopSettings) -> bool:
+def train(trainee: Trainee, folder: Path, settings: LoopSettings) -> bool:
     """Train until the last step or the time limit; return whether the last step was reached."""
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    first = step = restore(stage, folder)
+    first = step = restore(trainee, folder)
     sums: dict[str, float] = {}
     while step < settings.steps:
-        for name, value in stage.step(step, learning_rate_scale(step, settings)).items():
+        for name, value in trainee.step(step, learning_rate_scale(step, settings)).items():
             sums[name] = sums.get(name, 0.0) + value
         step += 1
         elapsed = time.monotonic() - started
@@ -73,27 +73,27 @@ def run(stage: Stage, folder: Path, settings: LoopSettings) -> bool:
             _log(folder, {"step": step, "rate": round((step - first) / elapsed, 3), **means})
             sums = {}
         if step % settings.picture_every == 0:
-            _save_picture(stage.picture(), folder / f"step-{step:06d}.png")
+            _save_picture(trainee.picture(), folder / f"step-{step:06d}.png")
         if step % settings.checkpoint_every == 0:
-            checkpoint(stage, folder, step)
+            checkpoint(trainee, folder, step)
         if elapsed > settings.time_limit:
             break
-    checkpoint(stage, folder, step)
-    _save_picture(stage.picture(), folder / f"step-{step:06d}.png")
+    checkpoint(trainee, folder, step)
+    _save_picture(trainee.picture(), folder / f"step-{step:06d}.png")
     return step >= settings.steps
 
 
-def checkpoint(stage: Stage, folder: Path, step: int) -> None:
+def checkpoint(trainee: Trainee, folder: Path, step: int) -> None:
     """Write the whole state into one safetensors file, replacing the former one at once."""
-    tensors = {"generator": stage.generator.get_state()}
-    for name, learner in stage.learners.items():
+    tensors = {"generator": trainee.generator.get_state()}
+    for name, learner in trainee.learners.items():
         tensors |= {f"{name}/{key}": value for key, value in learner.tensors().items()}
     part = folder / "checkpoint.part"
     save_file(tensors, part, metadata={"step": str(step)})
     os.replace(part, folder / CHECKPOINT)
 
 
-def restore(stage: Stage, folder: Path) -> int:
+def restore(trainee: Trainee, folder: Path) -> int:
     """Load the folder's checkpoint, if there is one; return the step to go on from."""
     path = folder / CHECKPOINT
     if not path.exists():
@@ -101,8 +101,8 @@ def restore(stage: Stage, folder: Path) -> int:
     with safe_open(path, framework="pt") as file:
         tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         step = int(file.metadata()["step"])
-    stage.generator.set_state(tensors["generator"])
-    for name, learner in stage.learners.items():
+    trainee.generator.set_state(tensors["generator"])
+    for name, learner in trainee.learners.items():
         prefix = f"{name}/"
         learner.load({k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)})
     return step

@@ -1,22 +1,15 @@
-"""Training presets: TOML files with the sizes, weights and lengths of every stage."""
+"""Training presets: TOML files with a table of sizes, weights and lengths for every stage."""
 
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
-from diffc.codecs.perco.control import ControlConfig
-from diffc.codecs.perco.tokeniser import TokenConfig
-from diffc.codecs.perco.training import TokenLosses
-from diffc.codecs.perco.training_distil import DistilLosses
-from diffc.codecs.relay.network import RestoringConfig
-from diffc.codecs.relay.training import RelayLosses
-from diffc.codecs.shared.latents.denoiser import DenoiserConfig
-from diffc.codecs.shared.latents.synthesis import SynthesisConfig
-from diffc.codecs.training.synthesis_stage import SynthesisLosses
+Settings = TypeVar("Settings")
 
 
 @dataclass(frozen=True)
@@ -31,29 +24,30 @@ class StageSettings:
 
 @dataclass(frozen=True)
 class Preset:
-    """All that a training run is made of besides its photos."""
+    """All that a training run is made of besides its photos.
+
+    Parameters
+    ----------
+    seed : int
+        Of weights, crops and noise.
+    tables : mapping
+        For each stage its table, as the TOML file has it.
+    """
 
     seed: int
-    basis_channels: int
-    basis_crops: int
-    basis_crop: int
-    denoiser: StageSettings
-    denoiser_network: DenoiserConfig
-    synthesis: StageSettings
-    synthesis_network: SynthesisConfig
-    losses: SynthesisLosses
-    base_variants: int
-    relay: StageSettings
-    relay_network: RestoringConfig
-    relay_losses: RelayLosses
-    texture: StageSettings
-    tokens: StageSettings
-    token_network: TokenConfig
-    token_control: ControlConfig
-    token_losses: TokenLosses
-    distil: StageSettings
-    distil_losses: DistilLosses
-    index: StageSettings
+    tables: Mapping[str, Any]
+
+    def settings(self, name: str, kind: type[Settings]) -> Settings:
+        """Read a table into a dataclass, tables inside it into those of its fields.
+
+        Raises
+        ------
+        ValueError
+            If there is no such table, or a key is missing or too many.
+        """
+        if name not in self.tables:
+            raise ValueError(f"the preset has no table [{name}], which a stage needs: add it")
+        return _read(name, self.tables[name], kind)
 
 
 def read_preset(name: str) -> Preset:
@@ -71,43 +65,26 @@ def read_preset(name: str) -> Preset:
         text = Path(name).read_text()
     else:
         raise ValueError(f"a preset is cpu, gpu or a TOML file, not {name!r}: name one of them")
-    table = tomllib.loads(text)
-    network = _tupled(table["synthesis"].pop("network"))
-    relay_network = _tupled(table["relay"].pop("network"))
-    relay_losses = table["relay"].pop("losses")
-    variants: int = table["relay"].pop("variants")
-    losses = table["synthesis"].pop("losses")
-    denoiser_network: dict[str, Any] = table["denoiser"].pop("network")
-    token_network = table["tokens"].pop("network")
-    token_control = table["tokens"].pop("control")
-    token_losses = table["tokens"].pop("losses")
-    token_losses["prefixes"] = tuple(token_losses["prefixes"])
-    distil_losses = table["distil"].pop("losses")
-    distil_losses["prefixes"] = tuple(distil_losses["prefixes"])
-    return Preset(
-        seed=table["seed"],
-        basis_channels=table["basis"]["channels"],
-        basis_crops=table["basis"]["crops"],
-        basis_crop=table["basis"]["crop"],
-        denoiser=StageSettings(**table["denoiser"]),
-        denoiser_network=DenoiserConfig(**denoiser_network),
-        synthesis=StageSettings(**table["synthesis"]),
-        synthesis_network=SynthesisConfig(**network),
-        losses=SynthesisLosses(**losses),
-        base_variants=variants,
-        relay=StageSettings(**table["relay"]),
-        relay_network=RestoringConfig(**relay_network),
-        relay_losses=RelayLosses(**relay_losses),
-        texture=StageSettings(**table["texture"]),
-        tokens=StageSettings(**table["tokens"]),
-        token_network=TokenConfig(**token_network),
-        token_control=ControlConfig(**token_control),
-        token_losses=TokenLosses(**token_losses),
-        distil=StageSettings(**table["distil"]),
-        distil_losses=DistilLosses(**distil_losses),
-        index=StageSettings(**table["index"]),
-    )
+    tables = tomllib.loads(text)
+    return Preset(tables.pop("seed"), tables)
 
 
-def _tupled(network: dict[str, Any]) -> dict[str, Any]:
-    return network | {"widths": tuple(network["widths"]), "blocks": tuple(network["blocks"])}
+def _read(name: str, table: object, kind: type[Settings]) -> Settings:
+    if not isinstance(table, dict) or not is_dataclass(kind):
+        raise ValueError(f"[{name}] of the preset is a table, not {table!r}: write one")
+    known = fields(kind)
+    needed = {
+        each.name for each in known if each.default is MISSING and each.default_factory is MISSING
+    }
+    if unknown := sorted(set(table) - {each.name for each in known}):
+        raise ValueError(f"[{name}] of the preset has no key {unknown[0]!r}: remove it")
+    if missing := sorted(needed - set(table)):
+        raise ValueError(f"[{name}] of the preset needs the key {missing[0]!r}: add it")
+    kinds = get_type_hints(kind)
+    return kind(**{key: _value(f"{name}.{key}", value, kinds[key]) for key, value in table.items()})
+
+
+def _value(name: str, value: object, kind: Any) -> object:
+    if isinstance(kind, type) and is_dataclass(kind):
+        return _read(name, value, kind)
+    return tuple(value) if isinstance(value, list) else value

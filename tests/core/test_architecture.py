@@ -34,14 +34,6 @@ EXCEPTIONS = {
     # files of perco may hold what PerCo (SD) made
     ("diffc.codecs.perco", "diffc.codecs.perco_sd"),
     ("diffc.codecs.perco_sd", "diffc.codecs.perco"),
-    # one run trains the models of all codecs
-    ("diffc.codecs.training.__main__", "diffc.codecs.perco"),
-    ("diffc.codecs.training.export", "diffc.codecs.perco"),
-    ("diffc.codecs.training.export", "diffc.codecs.relay"),
-    ("diffc.codecs.training.presets", "diffc.codecs.perco"),
-    ("diffc.codecs.training.presets", "diffc.codecs.relay"),
-    ("diffc.codecs.training.stages", "diffc.codecs.perco"),
-    ("diffc.codecs.training.stages", "diffc.codecs.relay"),
 }
 OUTSIDE = {"socket", "ssl", "http", "urllib", "urllib3", "requests", "httpx", "aiohttp", "ftplib"}
 PICKLES = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}

@@ -31,8 +31,8 @@ from diffc.codecs.perco.tokeniser import TokenConfig, TokenNetwork
 from diffc.codecs.perco.training_index import WEIGHTS, IndexStage, write_index_model
 from diffc.codecs.perco.training_index_network import IndexConfig, IndexNetwork
 from diffc.codecs.shared.latents.patch_transform import PatchTransform
-from diffc.codecs.training.loop import LoopSettings, run
-from diffc.codecs.training.shards import Crops
+from diffc.codecs.training.loop import LoopSettings, train
+from diffc.codecs.training.photos import Crops
 
 SIZES = ((3, 2), (6, 4), (12, 8), (12, 8), (12, 8))
 
@@ -298,13 +298,13 @@ def test_what_is_trained_is_what_is_written(tmp_path: Path) -> None:
 
 def test_training_beats_the_words_frequencies_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
     made = stage()
-    assert run(made, tmp_path, LoopSettings(steps=30, warmup=5, log_every=10))
+    assert train(made, tmp_path, LoopSettings(steps=30, warmup=5, log_every=10))
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     first, last = rows[0], rows[-1]
     grids = range(len(TOKENS.vocabularies))
     assert sum(last[f"bits{i}"] for i in grids) < sum(first[f"bits{i}"] for i in grids)
     assert sum(last[f"bits{i}"] for i in grids) < 0.97 * sum(last[f"plain{i}"] for i in grids)
     again = stage()
-    assert run(again, tmp_path, LoopSettings(steps=30))
+    assert train(again, tmp_path, LoopSettings(steps=30))
     for name, value in made.learners["index"].averaged.state_dict().items():
         assert torch.equal(again.learners["index"].averaged.state_dict()[name], value)

@@ -13,11 +13,11 @@ from torch import Tensor
 from diffc.codecs.perco.control import ControlConfig, TokenControl
 from diffc.codecs.perco.sequence import GROUPS, coding_order, coding_rank, group_sizes
 from diffc.codecs.perco.tokeniser import TokenConfig, TokenNetwork, Tokens
+from diffc.codecs.perco.training_codebooks import CodebookAverage
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
-from diffc.codecs.shared.networks.blocks import placed
+from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.networks.byte_weights import from_bytes, to_bytes
 from diffc.codecs.shared.tokens.vector_quantiser import nearest, words
-from diffc.codecs.training.codebooks import CodebookAverage
 
 SMALL = TokenConfig(
     channels=6,
@@ -121,7 +121,7 @@ def test_control_starts_at_zero_and_then_changes_the_estimate() -> None:
     torch.manual_seed(2)
     denoiser = LatentDenoiser(DENOISER).eval()
     torch.nn.init.normal_(denoiser.leave.weight)
-    control = placed(TokenControl(ControlConfig(8, 4, 1), SMALL, DENOISER), "cpu")
+    control = to_device(TokenControl(ControlConfig(8, 4, 1), SMALL, DENOISER), "cpu")
     x, sigma = torch.randn(2, 6, 8, 12), torch.tensor([0.5, 3.0])
     features, of_picture = torch.randn(2, 8, 8, 12), torch.randn(2, 5)
     plain = denoiser(x, sigma)

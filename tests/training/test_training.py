@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,15 @@ from torch.nn import functional as F
 import diffc
 from diffc.codecs.relay.model import restoring_weights
 from diffc.codecs.relay.network import RestoringConfig, RestoringNetwork
+from diffc.codecs.relay.training import RelaySettings
 from diffc.codecs.relay.training_bases import PairCrops, encode_bases, pairs
-from diffc.codecs.training.__main__ import main
-from diffc.codecs.training.drawings import compare
+from diffc.codecs.shared.latents.training import DenoiserSettings, SynthesisSettings
+from diffc.codecs.training.__main__ import main, offered_stages
 from diffc.codecs.training.loop import LoopSettings, learning_rate_scale
-from diffc.codecs.training.perceptual import PerceptualDistance
-from diffc.codecs.training.presets import read_preset
-from diffc.codecs.training.shards import Crops, pack, photos
+from diffc.codecs.training.perceptual import PerceptualDistance, compare_drawings
+from diffc.codecs.training.photos import Crops, pack, photos
+from diffc.codecs.training.presets import Preset, read_preset
+from diffc.codecs.training.run import TrainingStage, in_order
 
 PRESET = """
 seed = 1
@@ -248,7 +249,7 @@ def test_drawings_are_judged_by_their_features(folder: Path) -> None:
 
     def judged(*drawings: torch.Tensor) -> list[float]:
         same_view = torch.Generator().manual_seed(1)
-        return [float(x) for x in compare(distance, torch.cat(drawings), photo, same_view)]
+        return [float(x) for x in compare_drawings(distance, torch.cat(drawings), photo, same_view)]
 
     nothing = judged(photo, photo)
     assert max(nothing) < 0.01
@@ -287,9 +288,61 @@ def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
 @pytest.mark.parametrize("name", ["cpu", "gpu"])
 def test_presets_are_complete(name: str) -> None:
     preset = read_preset(name)
-    assert 0 < preset.relay_losses.unrolled_from <= preset.relay_losses.adversarial_from
-    assert preset.denoiser_network.channels == preset.synthesis_network.channels == 128
-    assert math.isfinite(preset.losses.adversarial)
+    stages = offered_stages()
+    used = {table for stage in stages for table in stage.tables}
+    assert used == set(preset.tables)
+    for stage in stages:
+        for table, kind in stage.tables.items():
+            assert isinstance(preset.settings(table, kind), kind)
+    losses = preset.settings("relay", RelaySettings).losses
+    assert 0 < losses.unrolled_from <= losses.adversarial_from
+    networks = (preset.settings("denoiser", DenoiserSettings).network,)
+    networks += (preset.settings("synthesis", SynthesisSettings).network,)
+    assert {network.channels for network in networks} == {128}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"widht": 3}, r"\[denoiser\] of the preset has no key 'widht'"),
+        ({"batch": None}, r"\[denoiser\] of the preset needs the key 'batch'"),
+        ({"network": 3}, r"\[denoiser.network\] of the preset is a table, not 3"),
+        ({"network": {"width": 3, "depth": 4}}, r"\[denoiser.network\] .* no key 'depth'"),
+    ],
+)
+def test_a_wrong_table_is_named(changes: dict[str, object], words: str) -> None:
+    table = read_preset("cpu").tables["denoiser"] | changes
+    kept = {key: value for key, value in table.items() if value is not None}
+    with pytest.raises(ValueError, match=words):
+        Preset(1, {"denoiser": kept}).settings("denoiser", DenoiserSettings)
+
+
+def test_a_table_that_is_missing_is_named() -> None:
+    with pytest.raises(ValueError, match=r"no table \[denoiser\]"):
+        Preset(1, {}).settings("denoiser", DenoiserSettings)
+
+
+def test_stages_come_after_those_they_need() -> None:
+    def stage(name: str, *needs: str) -> TrainingStage:
+        return TrainingStage(name, lambda run: True, needs=needs)
+
+    stages = {"c": stage("c", "b"), "a": stage("a"), "b": stage("b", "a"), "d": stage("d")}
+    assert [each.name for each in in_order(stages)] == ["a", "b", "c", "d"]
+    with pytest.raises(ValueError, match="never come"):
+        in_order({"a": stage("a", "b"), "b": stage("b", "a")})
+    names = [each.name for each in offered_stages()]
+    assert names.index("synthesis") < names.index("tokens") < names.index("export-perco")
+    assert {"relay", "texture", "export-relay"} < set(names)
+
+
+def test_perceptual_weights_are_asked_for_at_once(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [str(folder / "run"), "--photos", str(folder / "photos")]
+    with pytest.raises(SystemExit):
+        main([*arguments, "--stages", "denoiser", "synthesis"])
+    assert "the stage synthesis needs --perceptual-weights" in capsys.readouterr().err
+    assert not (folder / "run").exists()
 
 
 def test_an_unknown_preset_is_an_error() -> None:

@@ -21,7 +21,7 @@ from diffc.codecs.shared.models import (
     load_once,
     with_convolutions_in,
 )
-from diffc.codecs.shared.networks.blocks import placed
+from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.tiling.exact import in_tiles
 
 KIND = "patch"
@@ -58,7 +58,7 @@ class PatchModel:
         for network, name in ((denoiser, "denoiser"), (synthesis, "synthesis")):
             weights = load_file(folder / f"{name}.safetensors")
             network.load_state_dict({key: value.float() for key, value in weights.items()})
-            placed(network, device).eval().requires_grad_(False)
+            to_device(network, device).eval().requires_grad_(False)
         self.transform = synthesis.transform
         self.channels = denoiser.config.channels
         dtype = fast_dtype(device)

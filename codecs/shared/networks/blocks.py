@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Placed = TypeVar("Placed", bound=nn.Module)
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class ChannelNorm(nn.Module):
@@ -98,7 +98,7 @@ def modulated_blocks(
     )
 
 
-def placed(module: Placed, device: str) -> Placed:
+def to_device(module: Module, device: str) -> Module:
     """Move a module to a device, its weights laid out for channels-last features."""
     module.to(device)
     module.to(memory_format=torch.channels_last)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffc.codecs.shared.networks.blocks import placed
+from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.stable_diffusion.folder import Pipeline
 from diffc.codecs.shared.stable_diffusion.parts import read_network
 from diffc.codecs.shared.tiling.blended import Tiling, blended
@@ -48,7 +48,7 @@ class LatentAutoencoder:
         self.factor = 2 ** (len(config["block_out_channels"]) - 1)
         self._scale = float(config["scaling_factor"])
         self._shift = float(config.get("shift_factor") or 0.0)
-        self._network: Any = placed(read_network(pipeline, "vae", torch.float32), device)
+        self._network: Any = to_device(read_network(pipeline, "vae", torch.float32), device)
 
     def analyse(self, pixels: Tensor) -> Tensor:
         """Map pixels (1, 3, H, W) in [0, 1], sides multiples of `factor`, to a latent."""

@@ -11,7 +11,7 @@ from torch import Tensor
 from diffc.codecs.shared.diffusion.denoisers import TableDenoiser
 from diffc.codecs.shared.diffusion.schedules import flow_wrap, variance_preserving_wrap
 from diffc.codecs.shared.models import fast_dtype, load_once
-from diffc.codecs.shared.networks.blocks import placed
+from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.stable_diffusion import prompt_embedding
 from diffc.codecs.shared.stable_diffusion.autoencoder import LatentAutoencoder
 from diffc.codecs.shared.stable_diffusion.folder import (
@@ -67,7 +67,7 @@ class DiffusersNetworks:
                 "another model"
             )
         self.dtype = network_dtype(device, fast_dtype(device))
-        self.network = placed(read_network(pipeline, pipeline.network, self.dtype), device)
+        self.network = to_device(read_network(pipeline, pipeline.network, self.dtype), device)
         if self.name == UNET and torch.device(device).type not in ("cpu", "cuda"):
             # where torch has no fused attention, its matrices of positions squared are cut up
             network: Any = self.network

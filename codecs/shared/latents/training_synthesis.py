@@ -12,15 +12,15 @@ from torch import Tensor
 from diffc.codecs.shared.latents.denoiser import LatentDenoiser
 from diffc.codecs.shared.latents.patch_transform import PatchTransform
 from diffc.codecs.shared.latents.synthesis import Synthesis, SynthesisConfig
-from diffc.codecs.shared.networks.blocks import placed
-from diffc.codecs.training.discriminator import (
+from diffc.codecs.shared.networks.blocks import to_device
+from diffc.codecs.training.discriminators import (
     PatchDiscriminator,
     discriminator_loss,
     generator_loss,
 )
 from diffc.codecs.training.learner import Learner
-from diffc.codecs.training.perceptual import PerceptualDistance, look, random_view
-from diffc.codecs.training.shards import Crops
+from diffc.codecs.training.perceptual import PerceptualDistance, apply_view, random_view
+from diffc.codecs.training.photos import Crops
 
 SIGMA_MIN, SIGMA_MAX = 0.08, 4.0
 
@@ -54,14 +54,14 @@ class SynthesisStage:
         network = Synthesis(config)
         network.transform.load_state_dict(transform.state_dict())
         network.channel_std.copy_(denoiser.channel_std)
-        discriminator = placed(PatchDiscriminator(), device)
+        discriminator = to_device(PatchDiscriminator(), device)
         self.learners = {
-            "synthesis": Learner(placed(network, device), learning_rate=learning_rate),
+            "synthesis": Learner(to_device(network, device), learning_rate=learning_rate),
             "discriminator": Learner(discriminator, learning_rate=learning_rate, betas=(0.5, 0.9)),
         }
         self.transform = network.transform
-        self.denoiser = placed(denoiser, device).eval().requires_grad_(False)
-        self.distance = placed(PerceptualDistance(perceptual_weights), device)
+        self.denoiser = to_device(denoiser, device).eval().requires_grad_(False)
+        self.distance = to_device(PerceptualDistance(perceptual_weights), device)
         self.crops, self.generator = crops, crops.generator
         self.losses, self.batch, self.device = losses, batch, device
         self.fixed = crops.batch(6)
@@ -77,7 +77,7 @@ class SynthesisStage:
             estimate = self._estimate(real, sigma)
             linear = self.transform.synthesise(estimate).float()
             restored = learner.module(estimate, sigma)
-            perceptual = self.distance(look(restored, view), look(real, view)).mean()
+            perceptual = self.distance(apply_view(restored, view), apply_view(real, view)).mean()
         pixel = (restored - real).abs().mean()
         loss = self.losses.pixel * pixel + self.losses.perceptual * perceptual
         figures = {"pixel": float(pixel.detach()), "perceptual": float(perceptual.detach())}

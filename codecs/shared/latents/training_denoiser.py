@@ -9,9 +9,9 @@ from torch import Tensor
 
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.shared.latents.patch_transform import PatchTransform
-from diffc.codecs.shared.networks.blocks import placed
+from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.training.learner import Learner
-from diffc.codecs.training.shards import Crops
+from diffc.codecs.training.photos import Crops
 
 SIGMA_MIN, SIGMA_MAX = 0.05, 80.0
 
@@ -53,7 +53,9 @@ class DenoiserStage:
         self.transform = transform.to(device)
         network = LatentDenoiser(config)
         network.channel_std.copy_(channel_std)
-        self.learners = {"denoiser": Learner(placed(network, device), learning_rate=learning_rate)}
+        self.learners = {
+            "denoiser": Learner(to_device(network, device), learning_rate=learning_rate)
+        }
         self.generator = crops.generator
         self.crops = crops
         self.batch = batch
