@@ -9,7 +9,7 @@ from torch import Tensor
 from diffc.codec import DecodeOptions
 from diffc.codecs.perco.model import TokenModel
 from diffc.codecs.perco.tokeniser import Tokens
-from diffc.codecs.shared.diffusion.samplers import initial_noise, sample_ddim
+from diffc.codecs.shared.diffusion.samplers import add_noise, initial_noise, sample_ddim
 from diffc.codecs.shared.diffusion.schedules import edm_sigmas
 
 DEFAULT_STEPS = 4
@@ -70,5 +70,6 @@ def render(
     sigmas = decoding_levels(share, steps)
     noise = initial_noise(seed, (mean.shape[1], mean.shape[2], mean.shape[3]), model.device)
     denoiser = model.denoiser(condition, 1.0 if options.guidance is None else options.guidance)
-    made = sample_ddim(denoiser, mean + sigmas[0] * noise, [*sigmas, 0.0], options.progress)
+    x = add_noise(mean, noise, sigmas[0])
+    made = sample_ddim(denoiser, x, [*sigmas, 0.0], options.progress)
     return model.synthesise(mean.lerp(made, realism), sigmas[-1])

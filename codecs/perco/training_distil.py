@@ -17,7 +17,7 @@ from diffc.codecs.perco.decoder import DEFAULT_STEPS, LAST_LEVEL, decoding_level
 from diffc.codecs.perco.tokeniser import Condition, TokenNetwork
 from diffc.codecs.perco.training_prefixes import random_prefixes
 from diffc.codecs.shared.diffusion.denoisers import Denoiser
-from diffc.codecs.shared.diffusion.samplers import per_item, sample_ddim
+from diffc.codecs.shared.diffusion.samplers import add_noise, sample_ddim
 from diffc.codecs.shared.latents.denoiser import LatentDenoiser
 from diffc.codecs.shared.latents.synthesis import Synthesis
 from diffc.codecs.shared.latents.training_denoiser import relative_error
@@ -164,7 +164,7 @@ class DistilStage:
         rows = [decoding_levels(share, steps) for share in shares]
         sigmas = list(torch.tensor(rows, device=self.device).T)
         denoiser = self._denoiser(control, condition)
-        x = condition.mean * self.std + per_item(sigmas[0]) * noise
+        x = add_noise(condition.mean * self.std, noise, sigmas[0])
         first = max(0, steps - 2)
         with torch.no_grad():
             x = sample_ddim(denoiser, x, sigmas[: first + 1])
@@ -183,7 +183,7 @@ class DistilStage:
         """Return the error at random noise levels, relative to that of a Wiener filter."""
         uniform = torch.rand(len(clean), generator=self.generator)
         sigma = (SIGMA_MIN * torch.exp(uniform * math.log(SIGMA_MAX / SIGMA_MIN))).to(self.device)
-        noisy = clean + sigma[:, None, None, None] * self._normal(clean)
+        noisy = add_noise(clean, self._normal(clean), sigma)
         estimate = self._denoiser(control, condition)(noisy, sigma)
         return relative_error(estimate, clean, sigma, self.std.square()[:, :, 0, 0]).mean()
 

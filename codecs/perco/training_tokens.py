@@ -12,7 +12,7 @@ from diffc.codecs.perco.control import ControlConfig, TokenControl
 from diffc.codecs.perco.tokeniser import TokenConfig, TokenNetwork, Tokens, Vectors
 from diffc.codecs.perco.training_codebooks import CodebookAverage
 from diffc.codecs.perco.training_prefixes import random_prefixes
-from diffc.codecs.shared.diffusion.samplers import sample_ddim
+from diffc.codecs.shared.diffusion.samplers import add_noise, sample_ddim
 from diffc.codecs.shared.diffusion.schedules import edm_sigmas
 from diffc.codecs.shared.latents.denoiser import LatentDenoiser
 from diffc.codecs.shared.latents.patch_transform import PatchTransform
@@ -91,7 +91,7 @@ class TokenStage:
         clean = self.transform.analyse(self.crops.batch(self.batch).to(self.device))
         sigma = self._sigma()
         noise = torch.randn(clean.shape, generator=self.generator).to(self.device)
-        noisy = clean + sigma[:, None, None, None] * noise
+        noisy = add_noise(clean, noise, sigma)
         scaled = clean / self.std[None, :, None, None]
         with torch.autocast(self.device, torch.bfloat16):
             vectors, tokens = modules.tokens.analyse(scaled)

@@ -17,7 +17,7 @@ from torch import Tensor
 from diffc.codec import DecodeOptions, Progress
 from diffc.codecs.relay.bitstream import RelayParameters
 from diffc.codecs.relay.texture import REACH, texture
-from diffc.codecs.shared.diffusion.samplers import ddim_step, per_item
+from diffc.codecs.shared.diffusion.samplers import add_noise, ddim_step
 from diffc.codecs.shared.diffusion.schedules import linear_sigmas
 from diffc.codecs.shared.pictures import PictureRows
 from diffc.codecs.shared.tiling.exact import strips
@@ -153,7 +153,7 @@ def restore(
     y = torch.empty(base.shape, device=model.device)
     for rows in _pieces(height, width):
         eps = _normals(seeds, Purpose.INITIAL, 3, rows, width, model.device)
-        y[:, :, rows] = base(rows) + per_item(sigmas[0]) * eps
+        y[:, :, rows] = add_noise(base(rows), eps, sigmas[0])
 
     for step, (sigma, sigma_next) in enumerate(itertools.pairwise(sigmas)):
         progress(step, steps)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from diffc.codecs.shared.diffusion.samplers import per_item
+from diffc.codecs.shared.diffusion.samplers import add_noise, per_item
 
 
 def combined_noise(clean: Tensor, base: Tensor, noise: Tensor, start: Tensor) -> Tensor:
@@ -29,4 +29,4 @@ def combined_noise(clean: Tensor, base: Tensor, noise: Tensor, start: Tensor) ->
 
 def forward(clean: Tensor, base: Tensor, noise: Tensor, sigma: Tensor, start: Tensor) -> Tensor:
     """Return the state y_n at ``sigma`` = r_n, 0 <= r_n <= r_N = ``start``."""
-    return clean + per_item(sigma) * combined_noise(clean, base, noise, start)
+    return add_noise(clean, combined_noise(clean, base, noise, start), sigma)

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from diffc.codecs.relay.diffusion import forward
 from diffc.codecs.relay.network import RestoringConfig, RestoringNetwork
 from diffc.codecs.relay.training_bases import PairCrops
-from diffc.codecs.shared.diffusion.samplers import per_item, sample_ddim
+from diffc.codecs.shared.diffusion.samplers import add_noise, sample_ddim
 from diffc.codecs.shared.diffusion.schedules import linear_sigmas
 from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.training.discriminators import (
@@ -101,7 +101,7 @@ class RelayStage:
         with torch.autocast(self.device, torch.bfloat16):
             restored = sample_ddim(
                 lambda x, sigma: network(x, sigma, base, level, smaller),
-                base + per_item(level) * noise,
+                add_noise(base, noise, level),
                 [*linear_sigmas(level, steps), 0.0],
             )
         # gradients of the losses meet at the restored pixels
@@ -193,7 +193,7 @@ class RelayStage:
         for steps in (1, 2):
             made = sample_ddim(
                 lambda x, sigma: network(x, sigma, base, level, smaller),
-                base + per_item(level) * self._normal(photo),
+                add_noise(base, self._normal(photo), level),
                 [*linear_sigmas(level, steps), 0.0],
             )
             rows.append(made.cpu())

@@ -8,7 +8,7 @@ from torch import Tensor
 from diffc.codecs.relay.network import RestoringNetwork
 from diffc.codecs.relay.texture import bands, likelihood_loss, luma, texture
 from diffc.codecs.relay.training_bases import PairCrops
-from diffc.codecs.shared.diffusion.samplers import per_item, sample_ddim
+from diffc.codecs.shared.diffusion.samplers import add_noise, sample_ddim
 from diffc.codecs.shared.diffusion.schedules import linear_sigmas
 from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.training.learner import Learner
@@ -64,7 +64,7 @@ class TextureStage:
             return picture
 
         noise = torch.randn(base.shape, generator=self.generator).to(self.device)
-        start = base + per_item(level) * noise
+        start = add_noise(base, noise, level)
         return sample_ddim(denoise, start, [*linear_sigmas(level, steps), 0.0]), last[0]
 
     @torch.no_grad()

@@ -37,6 +37,11 @@ def per_item(level: Tensor) -> Tensor:
     return level[:, None, None, None]
 
 
+def add_noise(clean: Tensor, noise: Tensor, sigma: Level) -> Tensor:
+    """Return the state x = x0 + sigma * eps (EDM, arXiv 2206.00364, section 2)."""
+    return clean + (per_item(sigma) if isinstance(sigma, Tensor) else sigma) * noise
+
+
 def ddim_step(x: Tensor, denoised: Tensor, sigma: Level, sigma_next: Level) -> Tensor:
     """Keep the noise that is estimated, at its new level (DDIM, equation 12, eta = 0).
 

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from diffc.codecs.shared.diffusion.samplers import add_noise
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.shared.latents.patch_transform import PatchTransform
 from diffc.codecs.shared.networks.blocks import to_device
@@ -68,7 +69,7 @@ class DenoiserStage:
         clean = self.transform.analyse(self.crops.batch(self.batch).to(self.device))
         sigma = sample_sigma(self.batch, self.generator)
         noise = torch.randn(clean.shape, generator=self.generator).to(self.device)
-        noisy = clean + sigma[:, None, None, None].to(self.device) * noise
+        noisy = add_noise(clean, noise, sigma.to(self.device))
         with torch.autocast(self.device, torch.bfloat16):
             estimate = learner.module(noisy, sigma.to(self.device))
         variance = learner.averaged.get_buffer("channel_std").square()[None]
@@ -92,8 +93,7 @@ class DenoiserStage:
         rows = [self.fixed]
         for level in (4.0, 2.0, 1.0, 0.5, 0.25):
             sigma = torch.full((len(clean),), level, device=self.device)
-            estimate = self.learners["denoiser"].averaged(
-                clean + level * noise.to(self.device), sigma
-            )
+            noisy = add_noise(clean, noise.to(self.device), level)
+            estimate = self.learners["denoiser"].averaged(noisy, sigma)
             rows.append(self.transform.synthesise(estimate).cpu())
         return torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)

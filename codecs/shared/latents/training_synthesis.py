@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from diffc.codecs.shared.diffusion.samplers import add_noise
 from diffc.codecs.shared.latents.denoiser import LatentDenoiser
 from diffc.codecs.shared.latents.patch_transform import PatchTransform
 from diffc.codecs.shared.latents.synthesis import Synthesis, SynthesisConfig
@@ -101,7 +102,7 @@ class SynthesisStage:
     def _estimate(self, pixels: Tensor, sigma: Tensor) -> Tensor:
         clean = self.transform.analyse(pixels).float()
         noise = torch.randn(clean.shape, generator=self.generator).to(self.device)
-        estimate: Tensor = self.denoiser(clean + sigma[:, None, None, None] * noise, sigma)
+        estimate: Tensor = self.denoiser(add_noise(clean, noise, sigma), sigma)
         return estimate
 
     @torch.no_grad()
