@@ -164,5 +164,6 @@ def test_weights_in_bytes_keep_their_values_to_a_level() -> None:
     error = (found["a.weight"] - state["a.weight"]).flatten(1).abs().amax(1)
     assert bool((error <= 0.51 / 127 * largest + 1e-3 * largest).all())
     assert torch.equal(found["b"], state["b"])
+    assert torch.equal(to_bytes(state, {"a.weight"})["a.weight"], state["a.weight"])
     with pytest.raises(ValueError, match="no scale for each of its rows"):
         from_bytes({"a.weight": stored["a.weight"]})

@@ -22,6 +22,7 @@ from diffc.codecs.shared.models import (
     with_convolutions_in,
 )
 from diffc.codecs.shared.networks.blocks import to_device
+from diffc.codecs.shared.networks.byte_weights import from_bytes
 from diffc.codecs.shared.tiling.exact import in_tiles
 
 KIND = "patch"
@@ -56,8 +57,7 @@ class PatchModel:
         sizes = {key: _tupled(value) for key, value in config["synthesis"].items()}
         synthesis = Synthesis(SynthesisConfig(**sizes))
         for network, name in ((denoiser, "denoiser"), (synthesis, "synthesis")):
-            weights = load_file(folder / f"{name}.safetensors")
-            network.load_state_dict({key: value.float() for key, value in weights.items()})
+            network.load_state_dict(from_bytes(load_file(folder / f"{name}.safetensors")))
             to_device(network, device).eval().requires_grad_(False)
         self.transform = synthesis.transform
         self.channels = denoiser.config.channels

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -10,13 +10,16 @@ from torch import Tensor
 _SCALE = ".scale"
 
 
-def to_bytes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_bytes(state: Mapping[str, Tensor], exact: Collection[str] = ()) -> dict[str, Tensor]:
     """Return tensors of two or more axes as int8 with a scale for each first index.
 
-    The others, which are few and small, become float16.
+    The others, which are few and small, become float16; those named in ``exact`` stay float32.
     """
     made = {}
     for name, value in state.items():
+        if name in exact:
+            made[name] = value.float().contiguous()
+            continue
         if value.dim() < 2:
             made[name] = value.half().contiguous()
             continue
