@@ -179,7 +179,7 @@ def test_tiles_leave_no_trace(
     large = photo.resize((620, 430), Image.Resampling.BICUBIC)
     data = diffc.encode(large, quality=40, **options)
     whole = diffc.decode(data)
-    monkeypatch.setattr(restoring_model, "_TILE", 160)
+    monkeypatch.setattr(restoring_model.RestoringModel, "largest", 160)
     assert difference(diffc.decode(data), whole) <= 1
 
 
