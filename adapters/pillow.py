@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import threading
+import io
+import os
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any
 
 from PIL import Image, ImageFile
 
+from diffc.adapters.pillow_options import options_of_call
 from diffc.api import UNCHANGED_ONLY, info_of, kept, wants_kept
+from diffc.codec import DecodeOptions
 from diffc.container.header import Header
 from diffc.container.reader import Body, read_body, read_header
-from diffc.decode_options import decode_options
+from diffc.decode_options import decode_options, options_in_force
 from diffc.errors import FileError
 from diffc.registration import FORMAT
+from diffc.threads import ForkSafeLock
 
 _DECODER = "diffc"
 
@@ -24,6 +29,7 @@ class _Origin:
     """Where an image's pixels come from; shared by the image and its decoder."""
 
     header: Header
+    options: DecodeOptions | None = None  # in force when it was opened
     stream: bytes | None = None  # the file, once its pixels have been decoded
     pixels: tuple[str, tuple[int, int], int] | None = None  # what they were then
 
@@ -36,7 +42,7 @@ class DiffcImageFile(ImageFile.ImageFile):
 
     # class-level defaults, because unpickled and copied images have no file
     _origin: _Origin | None = None
-    _lock: threading.RLock | None = None
+    _lock: ForkSafeLock | None = None
 
     def _open(self) -> None:
         assert self.fp is not None
@@ -46,8 +52,8 @@ class DiffcImageFile(ImageFile.ImageFile):
             raise SyntaxError(str(error)) from error
         self._size = header.size
         self._mode = header.mode
-        self._origin = _Origin(header)
-        self._lock = threading.RLock()
+        self._origin = _Origin(header, options_in_force())
+        self._lock = ForkSafeLock()
         self.info.update(info_of(header))
         extents = (0, 0, *header.size)
         self.tile = [
@@ -135,7 +141,7 @@ class _Decoder(ImageFile.PyDecoder):
         body, stream = _read_whole(
             self.fd, origin.header, allow_truncated=ImageFile.LOAD_TRUNCATED_IMAGES
         )
-        picture = decode_body(origin.header, body, decode_options())
+        picture = decode_body(origin.header, body, decode_options(origin.options))
         data = picture.tobytes()
         self.set_as_raw(data, picture.mode)
         if not body.truncated:
@@ -148,12 +154,12 @@ def _read_whole(
 ) -> tuple[Body, bytes]:
     """Read and check a file from its start; return also its bytes, which are few."""
     pieces = []
+    read_next = _reader(file)
 
     def read(count: int) -> bytes:
-        pieces.append(file.read(count))
+        pieces.append(read_next(count))
         return pieces[-1]
 
-    file.seek(0)
     header = read_header(read)
     if header != expected:
         raise FileError("the file is not the one that was opened: open it again")
@@ -161,24 +167,52 @@ def _read_whole(
     return body, b"".join(pieces)
 
 
-def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
-    """Write a picture with the options of `PIL.Image.Image.save`."""
-    options = dict(image.encoderinfo)
-    if wants_kept(options):
-        fp.write(kept(image, options, strict=False))
-        return
-    from diffc.encoding import encode_image
+def _reader(file: IO[bytes]) -> Callable[[int], bytes]:
+    """Return what reads a file from its start."""
+    if (
+        not isinstance(file, io.BufferedReader)
+        or type(file.raw) is not io.FileIO
+        or not hasattr(os, "pread")
+    ):
+        file.seek(0)
+        return file.read
+    # not by the file's position, which forked processes have in common
+    descriptor, position = file.fileno(), 0
 
-    fp.write(encode_image(image, options, strict=False))
+    def read(count: int) -> bytes:
+        nonlocal position
+        piece = os.pread(descriptor, count, position)
+        position += len(piece)
+        return piece
+
+    return read
+
+
+def save(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
+    """Write a picture with the options of the call of `PIL.Image.Image.save`."""
+    with options_of_call(image, FORMAT) as options:
+        data = _encoded(image, options)
+    fp.write(data)
 
 
 def save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
     """Write the one picture that a file holds; refuse several."""
-    appended = list(image.encoderinfo.get("append_images") or [])
-    frames = getattr(image, "n_frames", 1) + len(appended)
-    if frames > 1:
-        raise ValueError(f"a DIFFC file holds one picture, not {frames}: save each to its own file")
-    save(image, fp, filename)
+    with options_of_call(image, FORMAT) as options:
+        frames = getattr(image, "n_frames", 1) + len(list(options.get("append_images") or []))
+        if frames > 1:
+            raise ValueError(
+                f"a DIFFC file holds one picture, not {frames}: save each to its own file"
+            )
+        data = _encoded(image, options)
+    fp.write(data)
+
+
+def _encoded(image: Image.Image, options: dict[str, Any]) -> bytes:
+    if wants_kept(options):
+        return kept(image, options, strict=False)
+    from diffc.encoding import encode_image
+
+    return encode_image(image, options, strict=False)
 
 
 Image.register_decoder(_DECODER, _Decoder)

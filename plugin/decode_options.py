@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 
-from diffc.codec import DecodeOptions
+from diffc.codec import DecodeOptions, no_progress
 
 _options: ContextVar[DecodeOptions] = ContextVar("diffc_decode_options")
 
 
-def decode_options() -> DecodeOptions:
-    """Return the options in force here."""
-    options = _options.get(None)
+# what stays open where nothing was chosen
+_CHOICES = ("device", "steps", "realism", "guidance", "model")
+
+
+def options_in_force() -> DecodeOptions | None:
+    """Return what a `decoding` block has set here, None outside of all blocks."""
+    return _options.get(None)
+
+
+def decode_options(earlier: DecodeOptions | None = None) -> DecodeOptions:
+    """Return the options in force here.
+
+    Parameters
+    ----------
+    earlier : DecodeOptions, optional
+        Those that were in force when a file was opened; they hold where none are now, and for what
+        those of now leave open.  Its progress function does not: it belongs to its moment.
+    """
+    options = options_in_force()
+    if options is not None and earlier is not None:
+        left = {name: getattr(earlier, name) for name in _CHOICES if getattr(options, name) is None}
+        return replace(options, **left)
     if options is not None:
         return options
+    if earlier is not None:
+        return replace(earlier, progress=no_progress)
     return DecodeOptions(allow_download=os.environ.get("DIFFC_ALLOW_DOWNLOAD") == "1")
 
 
@@ -95,6 +116,9 @@ def decoding(
 ) -> Iterator[DecodeOptions]:
     """Decode with these options inside the ``with`` block, in this thread or task.
 
+    An image that `PIL.Image.open` opens in the block keeps them until its pixels are loaded, in
+    whichever thread; where others are in force then, those go first.
+
     Parameters
     ----------
     device : str, optional
@@ -134,4 +158,6 @@ def decoding(
     try:
         yield options
     finally:
-        _options.reset(token)
+        # a generator may be ended in another context, where nothing was set
+        with suppress(ValueError):
+            _options.reset(token)

@@ -19,7 +19,6 @@ from diffc.pictures.metadata import take_metadata
 from diffc.pictures.pixels import Picture, from_pillow, to_tensor
 from diffc.rate import Target, take_target
 from diffc.registry import DEFAULT_CODEC, check_name, load_codec
-from diffc.threads import usable_threads
 
 # stands for a model's fingerprint where only its length counts
 _ANY_FINGERPRINT = bytes(4)
@@ -62,11 +61,18 @@ def encode_image(image: Image.Image, options: dict[str, Any], *, strict: bool) -
     """
     job = _prepare(image, dict(options), strict=strict)
     rate = _rate(job)
+    from diffc.torch_state import lacks_memory, too_little_memory, undisturbed_torch
+
     try:
-        with usable_threads(), decoding(allow_download=job.allow_download):
+        with undisturbed_torch(), decoding(allow_download=job.allow_download):
             encoded = job.codec().encode(to_tensor(job.picture), job.settings, rate, job.progress)
     except RateError as error:
         raise ValueError(_out_of_reach(job, error)) from error
+    except (MemoryError, RuntimeError) as error:
+        if not lacks_memory(error):
+            raise
+        size, device = job.picture.size, job.settings.device
+        raise MemoryError(too_little_memory("encode", job.codec.name, size, device)) from error
     data = job.envelope(encoded.fingerprint).build(encoded.parameters, encoded.payload)
     if job.target.file_bytes is not None and len(data) > job.target.file_bytes:
         smallest = len(encoded.parameters) + len(encoded.payload)
@@ -95,8 +101,10 @@ def _prepare(image: Image.Image, options: dict[str, Any], *, strict: bool) -> _J
     settings = take_settings(options, codec, strict=strict)
     picture = from_pillow(image, keep_alpha=alpha == "keep", convert_color=convert)
     coded_alpha = None if picture.alpha is None else encode_alpha(picture.alpha)
+    from diffc.torch_state import undisturbed_torch
+
     # last, as it may take seconds; now, as its bytes count towards the target
-    with usable_threads(), decoding(allow_download=allow_download):
+    with undisturbed_torch(), decoding(allow_download=allow_download):
         settings = captioned(settings, picture)
     metadata |= caption_metadata(settings)
     return _Job(codec, settings, target, picture, metadata, coded_alpha, progress, allow_download)

@@ -52,5 +52,5 @@ def reason_of(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         text = error.strerror
     elif isinstance(error, MemoryError):
-        text = "there is too little memory"
+        text = text or "there is too little memory"
     return " ".join(text.split())

@@ -15,7 +15,6 @@ from diffc.container.reader import Body
 from diffc.errors import OptionError
 from diffc.pictures.alpha import decode_alpha
 from diffc.registry import load_codec
-from diffc.threads import usable_threads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,13 +67,20 @@ def decode_bodies(
             raised.append(error)
             raise
 
+    from diffc.torch_state import lacks_memory, too_little_memory, undisturbed_torch
+
     try:
-        with usable_threads():
+        with undisturbed_torch():
             tensors = codec().decode_batch(coded, replace(options, progress=progress))
-    except (OSError, OptionError, MemoryError):
+    except (OSError, OptionError):
         raise
     # a third party's decoder may raise anything on data that it did not write
     except Exception as error:
+        if lacks_memory(error):
+            width, height = files[0][0].size
+            raise MemoryError(
+                too_little_memory("decode", codec.name, (width, height), options.device)
+            ) from error
         # but what the caller's own function raised is the caller's, such as a way to cancel
         if raised:
             raise
@@ -113,6 +119,7 @@ def _coded(header: Header, body: Body, codec: type[Codec]) -> Coded:
 
 def _picture(tensor: Tensor, header: Header, body: Body) -> Image.Image:
     from diffc.pictures.pixels import to_pillow
+    from diffc.torch_state import undisturbed_torch
 
     width, height = header.size
     if tuple(tensor.shape) != (3, height, width):
@@ -120,7 +127,7 @@ def _picture(tensor: Tensor, header: Header, body: Body) -> Image.Image:
             f"codec {header.codec!r} returned a picture of shape {tuple(tensor.shape)}, not "
             f"{(3, height, width)}: ask its author"
         )
-    with usable_threads():
+    with undisturbed_torch():
         picture = to_pillow(tensor, "L" if header.mode.startswith("L") else "RGB")
     if body.alpha is not None:
         picture.putalpha(decode_alpha(body.alpha, header.size))

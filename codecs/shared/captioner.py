@@ -7,7 +7,6 @@ safetensors; neither code nor pickles that lie beside them are looked at.
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from diffc.models.identity import config_of
 from diffc.models.lookup import named_folder
 from diffc.optional_packages import silent
 from diffc.pictures.pixels import to_pillow
+from diffc.threads import ForkSafeLock
 
 KIND = "captioner"
 # fetched where that is allowed and no captioner is here; a name of `diffc models list`
@@ -135,7 +135,7 @@ class _Captioner:
             )
         self._folder, self._device, self._prompt = folder, device, family.prompt
         # a tokenizer serves one thread at a time
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         with _plain_errors(folder), silent(library):
             # without one it is made of its special tokens alone
             if not any((folder / name).is_file() for name in _VOCABULARIES):

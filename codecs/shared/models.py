@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from importlib.resources import files
@@ -25,6 +24,8 @@ from diffc.models.identity import (
     variant_of,
     weight_files,
 )
+from diffc.threads import ForkSafeLock
+from diffc.torch_state import weights_to_come
 
 __all__ = [
     "DIFFUSERS",
@@ -38,6 +39,7 @@ __all__ = [
     "folder_with",
     "kind_of",
     "load_once",
+    "release",
     "variant_of",
     "weight_files",
     "with_convolutions_in",
@@ -186,7 +188,7 @@ def with_convolutions_in(network: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 # a model may load another that it stands beside
-_loading = threading.RLock()
+_loading = ForkSafeLock()
 
 
 def load_once(kind: Callable[[Path, str], Model], folder: Path, device: str) -> Model:
@@ -207,6 +209,13 @@ def load_once(kind: Callable[[Path, str], Model], folder: Path, device: str) -> 
 @lru_cache(maxsize=8)
 def _load(kind: Callable[[Path, str], Any], folder: Path, device: str, mark: bytes) -> Any:
     try:
-        return kind(folder, device)
+        with weights_to_come():
+            return kind(folder, device)
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
         raise OSError(f"{folder} is no model of this kind ({error}): fetch it anew") from error
+
+
+def release() -> None:
+    """Forget all models, whose memory is free as soon as nobody computes with them."""
+    with _loading:
+        _load.cache_clear()

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = {"plugin": "diffc", "codecs": "diffc.codecs", "adapters": "diffc.adapters"}
 # the core from the ground up: a room imports itself and those before it
 GROUND = (
-    "errors threads progress devices file_io optional_packages key_value rate codec decode_options"
-    " registry"
+    "errors threads torch_state progress devices file_io optional_packages key_value rate codec"
+    " decode_options registry"
 )
 ROOMS = (
     {*GROUND.split()},

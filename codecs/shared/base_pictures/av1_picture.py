@@ -115,7 +115,13 @@ class Av1Coder:
 
 
 def _avif_file(picture: Image.Image, options: dict[str, Any]) -> bytes:
+    # not by Image.save, where another package may have put its own writer of AVIF
+    from PIL import AvifImagePlugin
+
     buffer = io.BytesIO()
     subsampling = "4:0:0" if picture.mode == "L" else "4:2:0"
-    picture.save(buffer, "AVIF", **{"subsampling": subsampling} | options)
+    plain = picture.copy()
+    plain.info.clear()
+    plain.encoderinfo = {"subsampling": subsampling} | options
+    AvifImagePlugin._save(plain, buffer, "")
     return buffer.getvalue()

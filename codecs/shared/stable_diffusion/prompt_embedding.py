@@ -6,7 +6,6 @@ prompt they need not be there at all if the directory has ``empty_prompt.safeten
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +19,7 @@ from torch import Tensor
 from diffc.codecs.shared.stable_diffusion.folder import Pipeline, read_pipeline
 from diffc.codecs.shared.stable_diffusion.parts import read_text_encoder, read_tokenizer
 from diffc.models.identity import fingerprint
+from diffc.threads import ForkSafeLock
 
 EMPTY_PROMPT = "empty_prompt.safetensors"
 # tokens of a text in CLIP, to which every prompt is filled up
@@ -55,7 +55,7 @@ class Widths:
     pooled: int
 
 
-_embedding_lock = threading.Lock()
+_embedding_lock = ForkSafeLock()
 
 
 def embedding_of(folder: Path, prompt: str, widths: Widths) -> Embedding:
