@@ -8,7 +8,6 @@ from PIL import Image
 
 from diffc.container.diagnosis import diagnose
 from diffc.container.layout import MAGIC
-from diffc.threads import importing
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -30,8 +29,7 @@ def _adapter() -> ModuleType:
     from importlib import import_module
 
     # by name: the core knows no adapter
-    with importing():
-        return import_module("diffc.adapters.pillow")
+    return import_module("diffc.adapters.pillow")
 
 
 def _open(file: IO[bytes], filename: str | bytes) -> ImageFile.ImageFile:

@@ -61,7 +61,10 @@ if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Import large packages here; a fork waits for the end."""
+    """Import torch and what is made of it here; a fork waits for the end."""
+    # what prepares forks itself has to be there before one waits
+    import random  # noqa: F401
+
     with _importing:
         yield
 

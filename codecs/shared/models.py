@@ -25,7 +25,7 @@ from diffc.models.identity import (
     weight_files,
 )
 from diffc.threads import ForkSafeLock
-from diffc.torch_state import weights_to_come
+from diffc.torch_state import lacks_memory, weights_to_come
 
 __all__ = [
     "DIFFUSERS",
@@ -212,6 +212,8 @@ def _load(kind: Callable[[Path, str], Any], folder: Path, device: str, mark: byt
         with weights_to_come():
             return kind(folder, device)
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        if lacks_memory(error):
+            raise
         raise OSError(f"{folder} is no model of this kind ({error}): fetch it anew") from error
 
 

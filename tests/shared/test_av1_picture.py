@@ -190,9 +190,23 @@ def test_other_files_are_refused(whole: bytes, changed: bytes, words: str) -> No
 
 @needs_avif
 def test_an_encoder_that_writes_something_else_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def save(picture: Image.Image, buffer: io.BytesIO, *args: object, **options: object) -> None:
+    def save(picture: Image.Image, buffer: io.BytesIO, *args: object) -> None:
         buffer.write(rebuilt_file(b"\x00", (9, 8), grey=False))
 
-    monkeypatch.setattr(Image.Image, "save", save)
+    monkeypatch.setattr(AvifImagePlugin, "_save", save)
     with pytest.raises(OptionError, match="did not encode"):
         Av1Coder().encode(Image.new("RGB", (8, 8)), 30)
+
+
+@needs_avif
+def test_another_packages_writer_of_avif_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = drawn((40, 30), "RGB")
+    expected = Av1Coder().encode(picture, 30)
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("another package's writer")
+
+    monkeypatch.setitem(Image.SAVE, "AVIF", refuse)
+    monkeypatch.setitem(Image.EXTENSION, ".avif", "ANOTHER")
+    assert Av1Coder().encode(picture, 30) == expected
+    assert not hasattr(picture, "encoderinfo")
