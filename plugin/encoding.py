@@ -19,6 +19,7 @@ from diffc.pictures.metadata import take_metadata
 from diffc.pictures.pixels import Picture, from_pillow, to_tensor
 from diffc.rate import Target, take_target
 from diffc.registry import DEFAULT_CODEC, check_name, load_codec
+from diffc.threads import ready_to_fork
 
 # stands for a model's fingerprint where only its length counts
 _ANY_FINGERPRINT = bytes(4)
@@ -59,6 +60,11 @@ def encode_image(image: Image.Image, options: dict[str, Any], *, strict: bool) -
     strict : bool
         Refuse unknown keywords.
     """
+    with ready_to_fork():
+        return _encoded(image, options, strict=strict)
+
+
+def _encoded(image: Image.Image, options: dict[str, Any], *, strict: bool) -> bytes:
     job = _prepare(image, dict(options), strict=strict)
     rate = _rate(job)
     from diffc.torch_state import lacks_memory, too_little_memory, undisturbed_torch

@@ -15,6 +15,7 @@ from diffc.container.reader import Body
 from diffc.errors import OptionError
 from diffc.pictures.alpha import decode_alpha
 from diffc.registry import load_codec
+from diffc.threads import ready_to_fork
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -56,6 +57,11 @@ def decode_bodies(
     files: Sequence[tuple[Header, Body]], options: DecodeOptions
 ) -> list[Image.Image]:
     """Return the pictures of several files of one codec; see `decode_body`."""
+    with ready_to_fork():
+        return _decoded(files, options)
+
+
+def _decoded(files: Sequence[tuple[Header, Body]], options: DecodeOptions) -> list[Image.Image]:
     codec = load_codec(files[0][0].codec)
     coded = [_coded(header, body, codec) for header, body in files]
     raised: list[Exception] = []

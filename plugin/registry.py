@@ -15,7 +15,7 @@ from typing import TypeVar, overload
 
 from diffc.codec import Codec
 from diffc.errors import CodecNotAvailableError
-from diffc.threads import importing
+from diffc.threads import first_use
 
 ENTRY_POINTS = "diffc.codecs"
 DEFAULT_CODEC = "relay"
@@ -249,7 +249,7 @@ def _import(name: str, entry: _Entry) -> object:
     try:
         if not _TARGET.fullmatch(target):
             raise ImportError(f"{target!r} is not of the form 'package.module:Class'")
-        with importing():
+        with first_use():
             return resolve_name(target)
     # another package's import may do anything; it must not take other codecs down
     except (Exception, SystemExit) as error:

@@ -15,12 +15,16 @@ import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from importlib import import_module
 
 _forked_with_torch = False
+_used = False
 _locks: weakref.WeakSet[ForkSafeLock] = weakref.WeakSet()
-# held while packages are imported for the first time: a fork waits, for the child could never
-# finish the import that another thread has begun
-_importing = threading.RLock()
+# threads that use torch for the first time, and what a fork waits for until there are none
+_beginners: set[int] = set()
+_gate = threading.Condition()
+_LONGEST_WAIT = 60.0  # seconds
 
 
 class ForkSafeLock:
@@ -46,27 +50,62 @@ class ForkSafeLock:
 def _after_fork() -> None:
     global _forked_with_torch
     _forked_with_torch = _forked_with_torch or "torch" in sys.modules
-    _importing.release()
+    _beginners.clear()
     for lock in list(_locks):
         lock.renew()
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
-    os.register_at_fork(
-        before=_importing.acquire,
-        after_in_parent=_importing.release,
-        after_in_child=_after_fork,
-    )
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _wait() -> None:
+    _gate.acquire()
+    _gate.wait_for(lambda: _beginners <= {threading.get_ident()}, _LONGEST_WAIT)
+
+
+@lru_cache(maxsize=1)
+def _prepare_forks() -> None:
+    # the last to be registered is the first to wait: these hold locks that torch's import needs
+    for name in ("concurrent.futures.thread", "logging", "random"):
+        import_module(name)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(
+            before=_wait, after_in_parent=_gate.release, after_in_child=_gate.release
+        )
 
 
 @contextmanager
-def importing() -> Iterator[None]:
-    """Import torch and what is made of it here; a fork waits for the end."""
-    # what prepares forks itself has to be there before one waits
-    import random  # noqa: F401
+def first_use() -> Iterator[None]:
+    """Import torch, and use it for the first time; a fork waits for the end.
 
-    with _importing:
+    A child could never finish an import that another thread has begun, and torch imports some of
+    its modules when they are first needed.
+    """
+    _prepare_forks()
+    thread = threading.get_ident()
+    with _gate:
+        nested = thread in _beginners
+        _beginners.add(thread)
+    try:
         yield
+    finally:
+        if not nested:
+            with _gate:
+                _beginners.discard(thread)
+                _gate.notify_all()
+
+
+@contextmanager
+def ready_to_fork() -> Iterator[None]:
+    """Encode or decode; a fork waits for the end of the first time."""
+    global _used
+    if _used:
+        yield
+        return
+    with first_use():
+        yield
+    _used = True
 
 
 @contextmanager

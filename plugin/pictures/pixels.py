@@ -115,7 +115,7 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
             "the image's ICC profile cannot be applied, so its pixels stay as they are "
             f"({error}): pass icc_profile= to store it, or convert the image"
         )
-        warnings.warn(message, stacklevel=6)
+        warnings.warn(message, stacklevel=7)
         return image
     assert converted is not None  # only in-place conversion returns None
     if grey:
