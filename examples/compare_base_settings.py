@@ -1,6 +1,6 @@
 """Which settings of the AV1 encoder lead to the best picture of ``relay``?  At equal bytes.
 
-    python examples/compare_base_settings.py FOLDER --perceptual-weights FILE [--base]
+    python examples/compare_base_settings.py FOLDER [--base]
 
 Every setting codes each photo at the scale that the rate control chooses with the first of them, at
 the two qualities whose lengths are around the target; measures of the restored picture (with ``--base`` of
@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from diffc.bench.measures.patch_distance import Array, paired_patch_distance, patch_features
-from diffc.bench.measures.perceptual import PerceptualDistance
+from diffc.bench.measures.perceptual import PerceptualNetwork
 from diffc.bench.measures.published import load_ms_ssim, psnr
 from diffc.codec import Coded, DecodeOptions
 from diffc.codecs.relay.bitstream import RelayParameters, error_level
@@ -113,8 +113,8 @@ class Column:
 class Measurements:
     """The measures, and the picture that they are of: relay's, or its base."""
 
-    def __init__(self, weights: Path, *, base: bool) -> None:
-        self.distance = PerceptualDistance(weights, "cpu")
+    def __init__(self, weights: Path | None, *, base: bool) -> None:
+        self.network = PerceptualNetwork(weights, "cpu")
         self.similarity = load_ms_ssim("cpu")
         self.base = base
         self.fingerprint = models.fingerprint(models.folder_of(None, KIND))
@@ -124,12 +124,12 @@ class Measurements:
         return [
             psnr(photo, picture),
             self.similarity(photo, picture),
-            self.distance(photo, picture),
+            self.network.distance(photo, picture),
         ]
 
     def patches(self, picture: Image.Image) -> Array:
         """Return features for the patch distance."""
-        return patch_features(self.distance.last_features(picture))
+        return patch_features(self.network.last_features(picture))
 
     def decoded(
         self, photo: Image.Image, scale: float, coder: Av1Coder, coded: bytes
@@ -197,7 +197,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=3, help="use each third photo (default)")
     parser.add_argument("--bpp", type=float, nargs="+", default=[0.05, 0.1])
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--perceptual-weights", type=Path, required=True)
+    parser.add_argument("--perceptual-weights", type=Path)
     parser.add_argument("--base", action="store_true", help="measure the base itself")
     options = parser.parse_args()
     paths = sorted(options.folder.glob(options.pattern))[:: options.every]

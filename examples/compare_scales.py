@@ -1,6 +1,6 @@
 """Which scale of the base leads to the best picture of ``relay``?  The table behind its rule.
 
-    python examples/compare_scales.py FOLDER --perceptual-weights FILE
+    python examples/compare_scales.py FOLDER
 
 For each photo and rate the base is made at every scale with the largest quality that fits; printed
 is, over photos, which scale was best by the perceptual distance, and by PSNR, against the base's
@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 
 import diffc
-from diffc.bench.measures.perceptual import PerceptualDistance
+from diffc.bench.measures.perceptual import PerceptualNetwork
 from diffc.bench.measures.published import psnr
 from diffc.codecs.relay.bitstream import SCALES
 from diffc.codecs.relay.rate_search import Trials, fit
@@ -35,10 +35,10 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=10**6)
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--bpp", type=float, nargs="+", default=[0.02, 0.03, 0.05, 0.1, 0.15, 0.25])
-    parser.add_argument("--perceptual-weights", type=Path, required=True)
+    parser.add_argument("--perceptual-weights", type=Path)
     parser.add_argument("--model", default="tiny")
     options = parser.parse_args()
-    distance = PerceptualDistance(options.perceptual_weights, "cpu")
+    network = PerceptualNetwork(options.perceptual_weights, "cpu")
     paths = sorted(options.folder.glob(options.pattern))[:: options.every][: options.photos]
     if not paths:
         parser.error(f"{options.folder} has no {options.pattern}: name another folder")
@@ -61,7 +61,7 @@ def main() -> None:
                 )
                 made = diffc.decode(data, model=None if options.model == "tiny" else options.model)
                 with torch.inference_mode():
-                    far, near = distance(photo, made), psnr(photo, made)
+                    far, near = network.distance(photo, made), psnr(photo, made)
                 means.setdefault((bpp, scale), []).append((far, near))
                 cells.append(
                     f"{scale:g}: q{trials.coder.qualities[found[1]]} {1e3 * far:.3f} {near:.2f}"

@@ -1,6 +1,6 @@
 """Is a decoded picture still recognised? Look for its original among all originals, by features.
 
-    python examples/retrieve.py photos/ --codec perco --target-size 153 --perceptual-weights vgg.safetensors
+    python examples/retrieve.py photos/ --codec perco --target-size 153
 
 Features after VGG-19's conv3_1 are averaged over cells of the picture (their means and deviations):
 with one cell, where something stands does not help, with 4x4 it does.  The nearest original by cosine
@@ -19,10 +19,10 @@ from PIL import Image
 from tqdm import tqdm
 
 import diffc
-from diffc.bench.measures.perceptual import PerceptualDistance
+from diffc.bench.measures.perceptual import PerceptualNetwork
 
 
-def described(picture: Image.Image, network: PerceptualDistance, cells: int) -> NDArray[np.float64]:
+def described(picture: Image.Image, network: PerceptualNetwork, cells: int) -> NDArray[np.float64]:
     """Return 512 numbers for each of cells x cells parts of a picture."""
     features = network.last_features(picture).double().numpy()
     parts = [
@@ -39,9 +39,9 @@ def main() -> int:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--codec", default="perco")
     parser.add_argument("--target-size", type=int, nargs="+", default=[153])
-    parser.add_argument("--perceptual-weights", type=Path, required=True)
+    parser.add_argument("--perceptual-weights", type=Path)
     options = parser.parse_args()
-    network = PerceptualDistance(options.perceptual_weights)
+    network = PerceptualNetwork(options.perceptual_weights)
     photos = []
     for path in sorted(options.photos.glob("*.png")):
         with Image.open(path) as image:

@@ -56,8 +56,7 @@ def make_run(
         codecs=list(codecs),
         labels={},
         targets=list(targets),
-        perceptual_weights=None,
-        distance="gmsd",
+        perceptual_weights="f" * 64,
         measures=["psnr", "ms_ssim", "gmsd"],
         missing={"lpips": "its package is not there"},
         machine={"processor": "Slide rule", "cores": "2"},
@@ -104,11 +103,11 @@ def _write_features(places: Places, images: tuple[str, ...], *about: tuple[Any, 
     codecs, targets = about
     for number, name in enumerate(images):
         drawn = np.random.default_rng(number).normal(size=(6, 8))
-        write_features(places.original_features(name), drawn)
+        write_features(places.original_features("patch_distance", name), drawn)
         for codec_number, codec in enumerate(codecs):
             for target in targets:
                 moved = drawn * (1.1 + 0.1 * codec_number)
-                write_features(places.features(codec, target, name), moved)
+                write_features(places.features("patch_distance", codec, target, name), moved)
 
 
 def write_features(path: Path, features: NDArray[np.float64]) -> None:

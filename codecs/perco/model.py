@@ -34,8 +34,8 @@ from diffc.codecs.shared.models import (
     with_convolutions_in,
 )
 from diffc.codecs.shared.networks.blocks import to_device
-from diffc.codecs.shared.networks.byte_weights import from_bytes
 from diffc.codecs.shared.tiling.exact import in_tiles
+from diffc.models.byte_weights import from_bytes
 
 KIND = "tokens"
 WEIGHTS, INDEX_WEIGHTS = "tokens.safetensors", "index.safetensors"

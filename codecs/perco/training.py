@@ -17,9 +17,9 @@ from diffc.codecs.perco.training_index_network import IndexConfig, IndexNetwork
 from diffc.codecs.perco.training_tokens import TokenLosses, TokenStage
 from diffc.codecs.shared.latents import training as latents
 from diffc.codecs.shared.models import fingerprint
-from diffc.codecs.shared.networks.byte_weights import to_bytes
 from diffc.codecs.training.presets import StageSettings
 from diffc.codecs.training.run import Run, TrainingStage
+from diffc.models.byte_weights import to_bytes
 
 MODEL = "perco-model"
 

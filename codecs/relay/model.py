@@ -22,8 +22,8 @@ from diffc.codecs.shared.models import (
     with_convolutions_in,
 )
 from diffc.codecs.shared.networks.blocks import to_device
-from diffc.codecs.shared.networks.byte_weights import from_bytes
 from diffc.codecs.shared.tiling.exact import in_tiles
+from diffc.models.byte_weights import from_bytes
 
 KIND = "restoring"
 WEIGHTS = "restoring.safetensors"

@@ -13,10 +13,10 @@ from diffc.codecs.relay.network import RestoringConfig, RestoringNetwork
 from diffc.codecs.relay.training_bases import BASES, Pair, PairCrops, encode_bases, pairs
 from diffc.codecs.relay.training_restoring import RelayLosses, RelayStage
 from diffc.codecs.relay.training_texture import TextureStage
-from diffc.codecs.shared.networks.byte_weights import to_bytes
 from diffc.codecs.training.photos import photos
 from diffc.codecs.training.presets import StageSettings
 from diffc.codecs.training.run import Run, TrainingStage
+from diffc.models.byte_weights import to_bytes
 
 MODEL, START = "relay-model", "relay-start"
 

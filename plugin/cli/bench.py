@@ -61,7 +61,7 @@ def add_to(commands: Any) -> None:
         "--perceptual-weights",
         type=Path,
         metavar="FILE",
-        help="VGG-19 up to conv3_1, safetensors: for the perceptual and the patch distance",
+        help="VGG-19 up to conv3_1, safetensors: instead of the package's",
     )
     parser.add_argument("--anchor", metavar="NAME", help="codec that BD-rates are against")
     parser.add_argument("--device", metavar="DEVICE", help="torch device, such as cuda")
@@ -151,10 +151,6 @@ def _code(args: argparse.Namespace, bars: Bars) -> tuple[int, RunFile]:
         device=args.device,
         complain=bars.complain,
     )
-    if args.perceptual_weights is None:
-        bars.complain(
-            "diffc: no perceptual distance and no patch distance without --perceptual-weights"
-        )
     failed = run(prepared, progress=bars.show, complain=bars.complain)
     return failed + prepared.unreadable, prepared.whole
 

@@ -38,7 +38,9 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("--out", metavar="DIR", help="folder; default: PHOTO-compare, here")
     parser.add_argument(
-        "--perceptual-weights", metavar="FILE", help="VGG-19 features, for the perceptual distance"
+        "--perceptual-weights",
+        metavar="FILE",
+        help="VGG-19 up to conv3_1, safetensors: instead of the package's",
     )
     parser.add_argument("--device", metavar="DEVICE", help="torch device, such as cuda")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")

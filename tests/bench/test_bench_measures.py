@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from diffc.bench import packages
-from diffc.bench.measures.available import MEASURES, PATCH_DISTANCE, Measurer
+from diffc.bench.measures.available import MEASURES, SET_MEASURES, Measurer
 from diffc.bench.measures.published import (
     PSNR_LIMIT,
     Compare,
@@ -26,6 +27,9 @@ from diffc.bench.measures.published import (
     load_ms_ssim,
     psnr,
 )
+from diffc.bench.measures.spectrum import AXES, BANDS, EXCESS
+
+SMALL = {"psnr", "gmsd", "vgg", "texture_structure", "haarpsi"}
 
 
 def needs(name: str) -> ModuleType:
@@ -152,9 +156,10 @@ def test_gmsd_is_that_of_the_paper() -> None:
 def test_equal_pictures_are_perfect() -> None:
     needs("piq")
     picture, _ = photo_pair(168, 176)
-    found = Measurer(None).measure(picture, picture)
+    found = Measurer().measure(picture, picture)
     assert found["psnr"] == 100
-    assert found["gmsd"] == 0
+    assert found["gmsd"] == found["vgg"] == found["texture_structure"] == 0
+    assert {found[name] for name in (EXCESS, AXES, *BANDS)} == {1}
     assert found["ms_ssim"] == found["haarpsi"] == pytest.approx(1, abs=1e-5)
 
 
@@ -162,44 +167,33 @@ def test_equal_pictures_are_perfect() -> None:
     ("size", "names"),
     [
         ((3, 200), {"psnr"}),
-        ((15, 200), {"psnr", "gmsd"}),
-        ((16, 200), {"psnr", "gmsd", "haarpsi"}),
-        ((200, 160), {"psnr", "gmsd", "haarpsi"}),
-        ((161, 200), {"psnr", "gmsd", "haarpsi", "ms_ssim"}),
+        ((8, 200), {"psnr", "gmsd", "vgg", "texture_structure"}),
+        ((16, 200), {"psnr", "gmsd", "vgg", "texture_structure", "haarpsi"}),
+        ((48, 48), {*SMALL, EXCESS, AXES, *BANDS}),
+        ((200, 160), {*SMALL, EXCESS, AXES, *BANDS}),
+        ((161, 200), {*SMALL, EXCESS, AXES, *BANDS, "ms_ssim"}),
     ],
 )
 def test_what_is_too_small_is_left_out(size: tuple[int, int], names: set[str]) -> None:
     needs("piq")
-    found = Measurer(None).measure(*photo_pair(*size))
+    found = Measurer().measure(*photo_pair(*size))
     assert found.keys() - {"lpips", "dists"} == names
     assert all(math.isfinite(value) for value in found.values())
     assert all(value == float(f"{value:.6g}") for value in found.values())
 
 
 def test_pictures_that_cannot_be_compared() -> None:
-    measurer = Measurer(None)
+    measurer = Measurer()
     picture = Image.new("RGB", (16, 16))
     for other in (Image.new("RGB", (16, 15)), Image.new("L", (16, 16))):
         with pytest.raises(ValueError, match="RGB and of one size, not RGB 16x16 and"):
             measurer.measure(picture, other)
 
 
-def test_without_weights_there_is_no_perceptual_distance() -> None:
-    measurer = Measurer(None)
-    picture = Image.new("RGB", (64, 64))
-    assert "vgg" not in measurer.available
-    assert "--perceptual-weights" in measurer.missing["vgg"]
-    with pytest.raises(ValueError, match="--perceptual-weights"):
-        measurer.perceptual(picture, picture)
-    with pytest.raises(ValueError, match="--perceptual-weights"):
-        measurer.patch_features(picture)
-
-
 def test_every_measure_is_available_or_missing() -> None:
-    measurer = Measurer(None)
+    measurer = Measurer()
     assert sorted([*measurer.available, *measurer.missing]) == sorted(MEASURES)
-    assert PATCH_DISTANCE.better == "lower"
-    assert PATCH_DISTANCE.name not in MEASURES
+    assert not SET_MEASURES.keys() & MEASURES.keys()
     for reason in measurer.missing.values():
         assert reason
         assert "\n" not in reason
@@ -214,12 +208,16 @@ def test_every_measure_is_available_or_missing() -> None:
     ],
 )
 def test_packages_that_do_not_load(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def fail(name: str) -> None:
-        raise error
+    load = importlib.import_module
 
-    monkeypatch.setattr(packages.importlib, "import_module", fail)
-    measurer = Measurer(None)
-    assert measurer.available == ("psnr",)
+    def fail(name: str) -> ModuleType:
+        if name.partition(".")[0] in ("piq", "torchmetrics", "torchvision"):
+            raise error
+        return load(name)
+
+    monkeypatch.setattr(importlib, "import_module", fail)
+    measurer = Measurer()
+    assert measurer.available == ("psnr", "vgg", "texture_structure", EXCESS, AXES)
     for name in ("ms_ssim", "haarpsi", "gmsd", "lpips", "dists"):
         reason = measurer.missing[name]
         assert "\n" not in reason
@@ -234,12 +232,12 @@ def test_learned_measures_need_weights_on_disk(
     needs("torchmetrics.functional.image.dists")
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", None)  # nothing is fetched
-    measurer = Measurer(None)
+    measurer = Measurer()
     assert "alexnet-owt-7be5be79.pth" in measurer.missing["lpips"]
     assert "vgg16-397923af.pth" in measurer.missing["dists"]
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "alexnet-owt-7be5be79.pth").write_bytes(b"something else")
-    assert "do not load: delete the file" in Measurer(None).missing["lpips"]
+    assert "do not load: delete the file" in Measurer().missing["lpips"]
 
 
 def test_lpips_with_weights_on_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

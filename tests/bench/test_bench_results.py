@@ -6,11 +6,14 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from bench_folder import write_features
 
+from diffc.bench.measures.spectrum import AXES, BANDS
+from diffc.bench.report.page import write_report
 from diffc.bench.report.results import choose_anchor, read_results, write_summary
 from diffc.bench.run.records import SPEED, JsonLines, Row, RowStore
 from diffc.bench.run.run_file import SUMMARY, Places, RunFile, open_run
@@ -29,10 +32,9 @@ def asked():
         codecs=CODECS,
         labels={"ddcm:steps=2": "ddcm:steps=2", "jpeg": "JPEG"},
         targets=TARGETS,
-        perceptual_weights=None,
-        distance="gmsd",
+        perceptual_weights="f" * 64,
         measures=["psnr", "gmsd"],
-        missing={"vgg": "the perceptual distance needs weights: pass --perceptual-weights"},
+        missing={"lpips": "its package is not there"},
         machine={"processor": "a fast one", "cores": "2"},
     )
 
@@ -107,9 +109,9 @@ def test_the_patch_distance_is_over_all_pictures(folder):
     for image in "ab":
         features = generator.normal(size=(6, 8))
         for path in (
-            places.original_features(image),
-            places.features("jpeg", 0.1, image),
-            places.features("jpeg", 0.2, image),
+            places.original_features("patch_distance", image),
+            places.features("patch_distance", "jpeg", 0.1, image),
+            places.features("patch_distance", "jpeg", 0.2, image),
         ):
             write_features(path, features + (1 if "0.2" in str(path) else 0))
     summary = read_results(folder)
@@ -171,6 +173,33 @@ def test_tables_mark_what_was_not_reached(folder):
     assert cells == ["JPEG", "0.2", "cpu", "100x80", *times, "32", "–"]
 
 
+def test_the_spectrum_of_detail_has_a_table_of_its_own(folder):
+    from diffc.bench.report.tables import all_tables, spectrum_table
+
+    assert spectrum_table(read_results(folder), 0.1) is None
+    store = RowStore(folder)
+    for row in store.rows():
+        if row.codec == "jpeg":
+            bands = dict.fromkeys(BANDS, 0.5 + (row.image == "a"))
+            store.append(replace(row, measures=row.measures | bands | {AXES: 2.5}))
+    results = read_results(folder)
+    table = spectrum_table(results, 0.1)
+    assert table in all_tables(results)
+    assert table.title == "Spectrum of detail, at most 0.1 bpp"
+    assert table.heads()[1:3] == ["1/32 rows", "1/32 diagonal"]
+    assert table.heads()[-1] == "1/4 other diagonal"
+    ddcm, jpeg = table.rows()
+    assert ddcm == ["ddcm:steps=2", *["–"] * 16]
+    assert jpeg == ["JPEG", "1.00*", *["1.00"] * 15]
+    low = all_tables(results)[0]
+    # neither value is better
+    assert low.heads()[-1] == "Axes/diagonals"
+    assert [line.figures[-1].mark for line in low.lines] == ["", ""]
+    page = write_report(results).read_text(encoding="utf-8")
+    assert '<h2 id="spectrum-title">' in page
+    assert page.count("1/4 other diagonal") == 1
+
+
 def test_tables_are_plain_where_there_is_no_terminal(folder):
     pytest.importorskip("rich")
     from diffc.bench.report.tables import all_tables, print_tables
@@ -196,7 +225,7 @@ def test_the_page_of_results_is_the_same_for_the_same_rows(folder, tmp_path):
     assert "| JPEG | 0.1245\\* |" in page
     assert "\\* JPEG: over the target for 1 of 2." in page
     assert "* Processor: a fast one" in page
-    assert "Not measured: VGG-19 distance. The perceptual" in page
+    assert "Not measured: LPIPS (AlexNet). Its package" in page
     assert "--codecs ddcm:steps=2,jpeg \\\n  --bpp 0.1 0.2 0.4 0.8 --out DIR" in page
     assert "--images 2 --anchor jpeg --results docs/results.md" in page
     assert str(tmp_path) not in page

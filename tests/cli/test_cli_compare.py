@@ -76,6 +76,8 @@ def test_what_misses_the_budget_says_so(run, picture):
     code, out, _ = run(picture, "--codecs", "webp,jpeg", "--target-size", "300")
     assert code == 0
     assert "* JPEG: more than that, the smallest file that it makes." in out
+    assert "VGG-19 distance" in out
+    assert "Patch distance" in out
 
 
 @pytest.mark.parametrize("size", [(1, 1), (97, 61), (768, 512), (4001, 2999)])

@@ -16,8 +16,8 @@ from diffc.codecs.perco.tokeniser import TokenConfig, TokenNetwork, Tokens
 from diffc.codecs.perco.training_codebooks import CodebookAverage
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.shared.networks.blocks import to_device
-from diffc.codecs.shared.networks.byte_weights import from_bytes, to_bytes
 from diffc.codecs.shared.tokens.vector_quantiser import nearest, words
+from diffc.models.byte_weights import from_bytes, to_bytes
 
 SMALL = TokenConfig(
     channels=6,

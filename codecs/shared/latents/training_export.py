@@ -11,7 +11,7 @@ from torch import nn
 
 from diffc.codecs.shared.latents.denoiser import LatentDenoiser
 from diffc.codecs.shared.latents.synthesis import Synthesis
-from diffc.codecs.shared.networks.byte_weights import to_bytes
+from diffc.models.byte_weights import to_bytes
 
 # the orthonormal basis keeps its precision: it decides how exactly a picture is represented
 _FULL_PRECISION = {"transform.basis", "channel_std"}

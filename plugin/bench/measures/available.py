@@ -6,19 +6,16 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-if TYPE_CHECKING:
-    from diffc.bench.measures.perceptual import PerceptualDistance
-
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure of a decoded picture against its original.
+    """One measure of decoded pictures against their originals.
 
     Parameters
     ----------
@@ -26,35 +23,43 @@ class Measure:
         As in rows.
     label : str
         For people.
-    better : {"higher", "lower"}
-        Which values are better.
+    better : {"higher", "lower"}, optional
+        Which values are better; None where neither is.
     unit : str
         Such as "dB"; empty for most.
     decimals : int
         How many are worth showing.
     smallest_side : int
         Pixels; of smaller pictures it is not computed.
+    rated : bool
+        Whether rates compare at equal values of it.
     about : str
         What it is and where it misleads, for readers of results.
     """
 
     name: str
     label: str
-    better: Literal["higher", "lower"]
+    better: Literal["higher", "lower"] | None
     unit: str = ""
     decimals: int = 4
     smallest_side: int = 1
+    rated: bool = True
     about: str = ""
 
     @property
     def arrow(self) -> str:
         """Where better values are."""
-        return "↑" if self.better == "higher" else "↓"
+        return {"higher": "↑", "lower": "↓", None: ""}[self.better]
+
+    @property
+    def hint(self) -> str:
+        """Where better values are, in words."""
+        return f"{self.better} is better" if self.better else ""
 
     @property
     def heading(self) -> str:
         """Label, unit and arrow."""
-        return f"{self.label}{f', {self.unit}' if self.unit else ''} {self.arrow}"
+        return f"{self.label}{f', {self.unit}' if self.unit else ''} {self.arrow}".rstrip()
 
 
 def _table(*measures: Measure) -> dict[str, Measure]:
@@ -65,20 +70,75 @@ MEASURES = _table(
     Measure("psnr", "PSNR", "higher", "dB", decimals=2),
     # 11 pixels at the fifth scale
     Measure("ms_ssim", "MS-SSIM", "higher", smallest_side=161),
-    Measure("vgg", "VGG-19 distance", "lower", decimals=6, smallest_side=8),
+    Measure(
+        "vgg",
+        "VGG-19 distance",
+        "lower",
+        decimals=6,
+        smallest_side=8,
+        about="features of VGG-19 after conv1_2, conv2_2 and conv3_1, of unit length, compared place "
+        "by place; a measure of fidelity, which rises with any texture, right or wrong; neither LPIPS "
+        "nor DISTS",
+    ),
+    Measure(
+        "texture_structure",
+        "Texture-structure",
+        "lower",
+        smallest_side=8,
+        about="means and covariances of the same features over the whole picture, as DISTS compares "
+        "those of more layers with fitted weights; it is not DISTS, and no model here was trained on "
+        "it",
+    ),
     Measure("haarpsi", "HaarPSI", "higher", smallest_side=16),
     Measure("gmsd", "GMSD", "lower", smallest_side=4),
+    Measure(
+        "spectrum_excess",
+        "Spectrum excess",
+        "lower",
+        decimals=2,
+        smallest_side=48,
+        rated=False,
+        about="the largest ratio of a band of the spectrum of detail to the next octave or direction; "
+        "1 is the photograph itself, and a mesh, ringing or missing texture raises it",
+    ),
+    Measure(
+        "spectrum_axes",
+        "Axes/diagonals",
+        None,
+        decimals=2,
+        smallest_side=48,
+        rated=False,
+        about="detail along rows and columns over that on the diagonals, the largest ratio at one "
+        "frequency from 1/6 to 1/2.5 cycles a pixel; 1 is the photograph itself, and a mesh of lines "
+        "raises it",
+    ),
     Measure("lpips", "LPIPS (AlexNet)", "lower", smallest_side=32),
     Measure("dists", "DISTS", "lower", smallest_side=32),
 )
 """All measures of one picture, by name, in the order of tables."""
 
-PATCH_DISTANCE = Measure("patch_distance", "Patch distance", "lower")
-"""Of all pictures of a codec at once; see `diffc.bench.measures.patch_distance`."""
-
-_NO_WEIGHTS = (
-    "the perceptual distance needs weights: pass --perceptual-weights vgg19_conv3_1.safetensors"
+SET_MEASURES = _table(
+    Measure(
+        "patch_distance",
+        "Patch distance",
+        "lower",
+        rated=False,
+        about="an unbiased kernel distance between features of VGG-19 of the 64x64 patches of all "
+        "decoded pictures and of their originals, as the kernel inception distance is of whole "
+        "pictures; it compares with itself only, and likes a fine mesh which people see at once",
+    ),
+    Measure(
+        "patch_distance_half",
+        "Patch distance, 1/2",
+        "lower",
+        rated=False,
+        about="the same of pictures made half as large",
+    ),
 )
+"""Measures of all pictures of a codec at once; see `diffc.bench.measures.patch_distance`."""
+
+REDUCTIONS = {"patch_distance": 1, "patch_distance_half": 2}
+"""How many times smaller the pictures of a set are made before."""
 
 
 class Measurer:
@@ -87,8 +147,7 @@ class Measurer:
     Parameters
     ----------
     perceptual_weights : Path, optional
-        File of `diffc.bench.measures.perceptual.PerceptualDistance`; without it there is no "vgg" and
-        no patch distance.
+        File of `diffc.bench.measures.perceptual.PerceptualNetwork`, instead of the package's.
     device : str
         A torch device.
 
@@ -105,40 +164,31 @@ class Measurer:
         If there is a file of perceptual weights and it is not one.
     """
 
-    def __init__(self, perceptual_weights: Path | None, device: str = "cpu") -> None:
-        self._perceptual: PerceptualDistance | None = None
-        if perceptual_weights is not None:
-            from diffc.bench.measures.perceptual import PerceptualDistance
+    def __init__(self, perceptual_weights: Path | None = None, device: str = "cpu") -> None:
+        from diffc.bench.measures import published, spectrum
+        from diffc.bench.measures.perceptual import PerceptualNetwork
 
-            self._perceptual = PerceptualDistance(perceptual_weights, device)
-        self._functions: dict[str, Callable[[Image.Image, Image.Image], float]] = {}
-        self.missing: dict[str, str] = {}
-        for name, load in self._loaders(device).items():
-            try:
-                self._functions[name] = load()
-            except (ValueError, OSError) as error:
-                self.missing[name] = str(error)
-        self.available = tuple(self._functions)
-
-    def _loaders(
-        self, device: str
-    ) -> dict[str, Callable[[], Callable[[Image.Image, Image.Image], float]]]:
-        from diffc.bench.measures import published
-
-        return {
+        self._network = PerceptualNetwork(perceptual_weights, device)
+        loaders: dict[str, Callable[[], published.Compare]] = {
             "psnr": lambda: published.psnr,
             "ms_ssim": lambda: published.load_ms_ssim(device),
-            "vgg": self._network,
+            "vgg": lambda: self._network.distance,
+            "texture_structure": lambda: self._network.texture_structure,
             "haarpsi": lambda: published.load_haarpsi(device),
             "gmsd": lambda: published.load_gmsd(device),
             "lpips": lambda: published.load_lpips(device),
             "dists": lambda: published.load_dists(device),
         }
-
-    def _network(self) -> PerceptualDistance:
-        if self._perceptual is None:
-            raise ValueError(_NO_WEIGHTS)
-        return self._perceptual
+        self._functions: dict[str, published.Compare] = {}
+        self.missing: dict[str, str] = {}
+        for name, load in loaders.items():
+            try:
+                self._functions[name] = load()
+            except (ValueError, OSError) as error:
+                self.missing[name] = str(error)
+        self._spectrum = spectrum.spectrum
+        known = {*self._functions, spectrum.EXCESS, spectrum.AXES}
+        self.available = tuple(name for name in MEASURES if name in known)
 
     def measure(self, original: Image.Image, decoded: Image.Image) -> dict[str, float]:
         """Compare a decoded picture with its original.
@@ -151,9 +201,9 @@ class Measurer:
         Returns
         -------
         dict
-            Values by name, to six significant digits (further ones depend on the order in which a
-            machine adds).  Without the measures that are missing here, and without those for
-            which the picture is too small.
+            Values by name, those of the bands of `diffc.bench.measures.spectrum` included, to six
+            significant digits (further ones depend on the order in which a machine adds).  Without
+            the measures that are missing here, and without those for which the picture is too small.
 
         Raises
         ------
@@ -166,34 +216,39 @@ class Measurer:
                 f"{original.mode} {original.width}x{original.height} and "
                 f"{decoded.mode} {decoded.width}x{decoded.height}: convert or crop one"
             )
-        found = {}
-        for name, function in self._functions.items():
-            if min(original.size) >= MEASURES[name].smallest_side:
-                value = function(original, decoded)
-                if math.isfinite(value):
-                    found[name] = float(f"{value:.6g}")
-        return found
+        side = min(original.size)
+        found = {
+            name: function(original, decoded)
+            for name, function in self._functions.items()
+            if side >= MEASURES[name].smallest_side
+        }
+        if side >= MEASURES["spectrum_excess"].smallest_side:
+            found |= self._spectrum(original, decoded)
+        return {name: float(f"{each:.6g}") for name, each in found.items() if math.isfinite(each)}
 
-    def perceptual(self, original: Image.Image, decoded: Image.Image) -> float:
-        """Return the measure "vgg" alone, unrounded.
+    def distance(self, original: Image.Image, decoded: Image.Image) -> float:
+        """Return the measure "vgg", unrounded; of pictures too small for it, the PSNR below 0.
 
-        Raises
-        ------
-        ValueError
-            If there are no weights, or the pictures do not suit.
+        It is what ``-ds`` codecs choose their scale by.
         """
-        return self._network()(original, decoded)
+        if min(original.size) >= MEASURES["vgg"].smallest_side:
+            return self._network.distance(original, decoded)
+        return -self._functions["psnr"](original, decoded)
 
-    def patch_features(self, picture: Image.Image) -> NDArray[np.float32]:
-        """Return the features of a picture's patches, (patches, dimensions).
+    def patch_features(self, picture: Image.Image) -> dict[str, NDArray[np.float32]]:
+        """Return the features of a picture's patches, (patches, dimensions), by `SET_MEASURES`.
 
-        See `diffc.bench.measures.patch_distance.patch_features`.
-
-        Raises
-        ------
-        ValueError
-            If there are no weights, or the picture does not suit.
+        See `diffc.bench.measures.patch_distance.patch_features`.  Scales at which the picture is too
+        small are left out.
         """
         from diffc.bench.measures.patch_distance import patch_features
 
-        return patch_features(self._network().last_features(picture))
+        found = {}
+        for name, factor in REDUCTIONS.items():
+            size = picture.width // factor, picture.height // factor
+            if min(size) >= MEASURES["vgg"].smallest_side:
+                smaller = picture
+                if factor > 1:
+                    smaller = picture.resize(size, Image.Resampling.LANCZOS)
+                found[name] = patch_features(self._network.last_features(smaller))
+        return found

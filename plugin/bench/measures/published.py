@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
@@ -42,6 +43,12 @@ def psnr(original: Image.Image, decoded: Image.Image) -> float:
     difference = np.asarray(original, np.int32) - np.asarray(decoded, np.int32)
     error = float(np.mean(np.square(difference), dtype=np.float64))
     return PSNR_LIMIT if error == 0 else min(PSNR_LIMIT, 10 * math.log10(255**2 / error))
+
+
+def to_luma(picture: Image.Image) -> NDArray[np.float64]:
+    """Return the luma of an RGB picture (Rec. 601), (height, width) in levels of 8 bits."""
+    luma: NDArray[np.float64] = np.asarray(picture, np.float64) @ (0.299, 0.587, 0.114)
+    return luma
 
 
 def to_tensor(picture: Image.Image, device: str) -> Tensor:

@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from diffc.bench.contenders.specs import label_of, target_text
+from diffc.bench.measures.perceptual import weights_sha256
 from diffc.bench.report.method import machine, method
 from diffc.bench.report.results import Results
 from diffc.bench.report.tables import all_tables
@@ -49,7 +50,11 @@ def _command(results: Results) -> str:
     codecs = shlex.quote(",".join(map(label_of, asked.codecs)))
     anchor = shlex.quote(label_of(results.anchor))
     bpps = " ".join(map(target_text, asked.targets))
-    weights = " \\\n  --perceptual-weights WEIGHTS" if asked.perceptual_weights else ""
+    weights = (
+        " \\\n  --perceptual-weights WEIGHTS"
+        if asked.perceptual_weights != weights_sha256()
+        else ""
+    )
     device = f" --device {asked.device}" if asked.device != "cpu" else ""
     return (
         "```sh\n"

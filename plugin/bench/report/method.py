@@ -6,6 +6,7 @@ from diffc.bench.contenders.host_codecs import HOST_CODECS
 from diffc.bench.contenders.lookup import SHRUNK
 from diffc.bench.contenders.specs import parse_spec
 from diffc.bench.measures.available import MEASURES
+from diffc.bench.measures.perceptual import weights_sha256
 from diffc.bench.report.results import Results
 
 _RULES = (
@@ -19,6 +20,11 @@ _RULES = (
         "A codec that cannot make so small a file stands with the smallest that it makes, and its line "
         "says so: compare its bits per pixel before its quality."
     ),
+)
+_LIMITS = (
+    "Distances by networks go by features, which a fine mesh of lines can please; and none of these "
+    "figures was fitted to people's judgement of such pictures. Look at the spectrum of detail, and at "
+    "the pictures."
 )
 _NAMES = {
     "processor": "Processor",
@@ -42,17 +48,18 @@ def method(results: Results) -> list[str]:
         lines.append(
             "A codec with -ds codes the picture at 1, 1/1.5, 1/2 or 1/3 of its sides and enlarges "
             "what is decoded, whichever of the files that fit is the best by "
-            f"{MEASURES[asked.distance].label}; the size to enlarge to is not counted."
+            "the VGG-19 distance; the size to enlarge to is not counted."
         )
     for measure in results.averaged:
-        unit = f"{measure.unit}, " if measure.unit else ""
+        told = ", ".join(filter(None, (measure.unit, measure.hint)))
         about = f": {measure.about}" if measure.about else ""
-        lines.append(f"{measure.label} ({unit}{measure.better} is better){about}.")
+        lines.append(f"{measure.label}{f' ({told})' if told else ''}{about}.")
+    lines.append(_LIMITS)
     for name, why in asked.missing.items():
         label = MEASURES[name].label if name in MEASURES else name
         lines.append(f"Not measured: {label}. {why[:1].upper()}{why[1:]}.")
-    if asked.perceptual_weights:
-        lines.append(f"Weights of VGG-19: a file with SHA-256 {asked.perceptual_weights[:16]}….")
+    of = "of the package" if asked.perceptual_weights == weights_sha256() else "another file"
+    lines.append(f"Weights of VGG-19: {of}, with SHA-256 {asked.perceptual_weights[:16]}….")
     return lines
 
 

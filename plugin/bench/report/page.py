@@ -15,7 +15,7 @@ from diffc.bench.packages import load_package
 from diffc.bench.report.method import machine, method
 from diffc.bench.report.page_pictures import Embedded, embed, image_table, picture_paths
 from diffc.bench.report.results import Results
-from diffc.bench.report.tables import bd_rate_table, quality_table, speed_table
+from diffc.bench.report.tables import bd_rate_table, quality_table, spectrum_table, speed_table
 from diffc.bench.run.run_file import RunFile
 from diffc.file_io import write_whole
 
@@ -100,6 +100,7 @@ def _page(
         script=safe(script),
         script_hash=_hash(script),
         quality=[quality_table(results, target) for target in asked.targets],
+        spectra=[table for each in asked.targets if (table := spectrum_table(results, each))],
         bd=rates if known else None,
         speed=speed_table(results),
         failures=[row for row in results.rows.values() if row.error is not None],

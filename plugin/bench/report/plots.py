@@ -183,7 +183,7 @@ def _draw(
 
 def _describe(axes: Any, measure: Measure, title: str, *, logarithmic: bool) -> None:
     unit = f" ({measure.unit})" if measure.unit else ""
-    axes.set_ylabel(f"{measure.label}{unit}, {measure.better} is better")
+    axes.set_ylabel(", ".join(filter(None, (f"{measure.label}{unit}", measure.hint))))
     axes.set_xlabel("bits per pixel of the file")
     if title:
         axes.set_title(title, loc="left", fontsize=11, fontweight="bold")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from diffc.bench.contenders.specs import label_of
-from diffc.bench.measures.available import MEASURES, PATCH_DISTANCE, Measure
+from diffc.bench.measures.available import MEASURES, SET_MEASURES, Measure
 from diffc.bench.measures.bd_rate import BDRate, bd_rate
 from diffc.bench.measures.patch_distance import paired_patch_distance
 from diffc.bench.run.records import Key, Row, RowStore, read_speed
@@ -101,7 +101,9 @@ class Results:
     def averaged(self) -> list[Measure]:
         """Measures that some cell has, those of all images at once included."""
         present = {name for cell in self.cells.values() for name in cell.measures}
-        return [each for each in (*MEASURES.values(), PATCH_DISTANCE) if each.name in present]
+        return [
+            each for each in (*MEASURES.values(), *SET_MEASURES.values()) if each.name in present
+        ]
 
     def label(self, codec: str) -> str:
         """Return what a codec is called."""
@@ -164,7 +166,8 @@ def read_results(folder: Path, anchor: str | None = None) -> Results:
     for codec in asked.codecs:
         if codec != against:
             ours = found.curve(codec)
-            found.bd_rates[codec] = {name: _bd_rate(theirs, ours, name) for name in asked.measures}
+            rated = [MEASURES[name] for name in asked.measures if MEASURES[name].rated]
+            found.bd_rates[codec] = {each.name: _bd_rate(theirs, ours, each) for each in rated}
     return found
 
 
@@ -223,13 +226,15 @@ def _cell(places: Places, about: tuple[str, float], rows: list[Row]) -> Cell:
             if all(name in row.measures for row in coded)
         },
     )
-    _add_patch_distance(places, cell, [row.image for row in coded])
+    for name in SET_MEASURES:
+        _add_patch_distance(places, cell, name, [row.image for row in coded])
     return cell
 
 
-def _add_patch_distance(places: Places, cell: Cell, images: list[str]) -> None:
+def _add_patch_distance(places: Places, cell: Cell, name: str, images: list[str]) -> None:
+    about = cell.codec, cell.target_bpp
     pairs = [
-        (places.original_features(image), places.features(cell.codec, cell.target_bpp, image))
+        (places.original_features(name, image), places.features(name, *about, image))
         for image in images
     ]
     # pictures that are too small have none
@@ -241,15 +246,15 @@ def _add_patch_distance(places: Places, cell: Cell, images: list[str]) -> None:
         found = paired_patch_distance(originals, decoded)
     except ValueError:  # a single patch is no set
         return
-    cell.measures[PATCH_DISTANCE.name] = found.value
+    cell.measures[name] = found.value
     if found.standard_error is not None:
-        cell.standard_errors[PATCH_DISTANCE.name] = found.standard_error
+        cell.standard_errors[name] = found.standard_error
 
 
-def _bd_rate(anchor: list[Cell], test: list[Cell], measure: str) -> BDRate:
+def _bd_rate(anchor: list[Cell], test: list[Cell], measure: Measure) -> BDRate:
     def points(cells: list[Cell]) -> list[tuple[float, float]]:
         # pictures may be too small for a measure
-        having = (cell for cell in cells if cell.bpp and measure in cell.measures)
-        return [(cell.bpp or 0.0, cell.measures[measure]) for cell in having]
+        having = (cell for cell in cells if cell.bpp and measure.name in cell.measures)
+        return [(cell.bpp or 0.0, cell.measures[measure.name]) for cell in having]
 
-    return bd_rate(points(anchor), points(test), MEASURES[measure].better)
+    return bd_rate(points(anchor), points(test), measure.better or "higher")

@@ -10,6 +10,7 @@ from typing import Any, Literal, TextIO
 
 from diffc.bench.contenders.specs import target_text
 from diffc.bench.measures.available import MEASURES, Measure
+from diffc.bench.measures.spectrum import BANDS
 from diffc.bench.packages import load_package
 from diffc.bench.report.results import Cell, Results
 from diffc.bench.run.records import Row
@@ -21,6 +22,12 @@ _BD_NOTE = (
     "images reached count, at the real mean bits per pixel; the last column is how many of them "
     "the codec and the anchor have. There is a figure where both have three of them and enough "
     "quality in common."
+)
+_SPECTRUM_NOTE = (
+    "Power of luma over the photograph's, by octave (from so many cycles a pixel to twice as many) and "
+    "direction: 1 is as much detail as the photograph has, right or wrong. Rows are frequencies along "
+    "a row of pixels. A band far above its neighbours is a mesh or ringing, one far below is missing "
+    "texture."
 )
 _SPEED_NOTE = (
     "Each in a process of its own. The first call includes imports and loading of models, the "
@@ -120,7 +127,9 @@ class Table:
 
 def all_tables(results: Results) -> list[Table]:
     """Return the tables of quality at each target, of BD-rates and of speed, as far as they are."""
-    tables = [quality_table(results, target) for target in results.asked.targets]
+    targets = results.asked.targets
+    tables = [quality_table(results, target) for target in targets]
+    tables += [table for target in targets if (table := spectrum_table(results, target))]
     if len(results.asked.codecs) > 1:
         tables.append(bd_rate_table(results))
     speed = speed_table(results)
@@ -179,7 +188,7 @@ def comparison_table(results: Results, rows: Sequence[Row], title: str) -> Table
 
 
 def _column(measure: Measure) -> Column:
-    return Column(measure.heading, f"{measure.better} is better")
+    return Column(measure.heading, measure.hint)
 
 
 def _best(found: list[dict[str, float]], measures: list[Measure]) -> dict[str, str]:
@@ -187,7 +196,7 @@ def _best(found: list[dict[str, float]], measures: list[Measure]) -> dict[str, s
     best = {}
     for measure in measures:
         values = [each[measure.name] for each in found if measure.name in each]
-        if len(values) > 1:
+        if measure.better and len(values) > 1:
             choose = max if measure.better == "higher" else min
             best[measure.name] = _rounded(choose(values), measure)
     return best
@@ -220,6 +229,21 @@ def _remark(cell: Cell, images: int) -> str:
     return ", ".join(remarks)
 
 
+def spectrum_table(results: Results, target: float) -> Table | None:
+    """Return the spectrum of detail of all codecs at a target, None if no picture was large enough."""
+    lines = []
+    for number, codec in enumerate(results.asked.codecs):
+        cell = results.cell(codec, target)
+        texts = [_text(cell.measures.get(band), 2) for band in BANDS]
+        remark = _remark(cell, len(results.asked.images))
+        lines.append(Line(results.label(codec), [*map(Figure, texts)], remark, number))
+    if all(figure.text == NONE for line in lines for figure in line.figures):
+        return None
+    columns = [Column(band.removeprefix("spectrum ")) for band in BANDS]
+    title = f"Spectrum of detail, at most {target_text(target)} bpp"
+    return Table(title, columns, lines, [_SPECTRUM_NOTE])
+
+
 def bd_rate_table(results: Results) -> Table:
     """Return BD-rates: bytes that a codec needs for equal quality, against the anchor's."""
     theirs = len(results.curve(results.anchor))
@@ -231,7 +255,8 @@ def bd_rate_table(results: Results) -> Table:
         label = results.label(codec)
         figures: list[Figure] = []
         noted: dict[tuple[str, str], list[str]] = {}
-        for name, rate in results.bd_rates[codec].items():
+        rates = results.bd_rates[codec]
+        for name, rate in rates.items():
             figures.append(_rate_figure(rate.percent, rate.note))
             if rate.note:
                 noted.setdefault((figures[-1].text[-1], rate.note), []).append(name)
@@ -240,9 +265,10 @@ def bd_rate_table(results: Results) -> Table:
         # once for all measures that share it
         for (mark, note), names in noted.items():
             which = ", ".join(MEASURES[name].label for name in names)
-            every = len(names) == len(results.asked.measures)
+            every = len(names) == len(rates)
             remarks.append(f"{mark} {label}{'' if every else f' ({which})'}: {note}.")
-    columns = [Column(MEASURES[name].label) for name in results.asked.measures]
+    rated = (MEASURES[name] for name in results.asked.measures)
+    columns = [Column(each.label) for each in rated if each.rated]
     title = f"BD-rate against {results.label(results.anchor)}"
     return Table(title, [*columns, Column("targets")], lines, [_BD_NOTE, *remarks])
 

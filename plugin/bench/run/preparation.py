@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 import diffc
 from diffc.bench.contenders.contender import Identified
-from diffc.bench.contenders.lookup import Contender, Distance, contenders
+from diffc.bench.contenders.lookup import Contender, contenders
 from diffc.bench.contenders.specs import target_text
 from diffc.bench.run.machine import describe_machine
 from diffc.bench.run.pictures import Source, find_pictures, named, read_rgb, sha256_of
-from diffc.bench.run.run_file import Places, RunFile, file_sha256, open_run
+from diffc.bench.run.run_file import Places, RunFile, open_run
 from diffc.errors import reason_of
 
 if TYPE_CHECKING:
@@ -81,8 +79,7 @@ def prepare(
     out : Path
         The run's folder.
     perceptual_weights : Path, optional
-        VGG-19 features; without them there is no perceptual distance and no patch distance, and
-        ``-ds`` codecs choose their scale by GMSD.
+        VGG-19 as far as conv3_1, instead of the package's.
     device : str, optional
         Where networks run; None is DIFFC_DEVICE, else the CPU.
     comparison : bool
@@ -100,12 +97,12 @@ def prepare(
     paths = find_pictures(images) if isinstance(images, Path) else list(images)
     targets = _checked_targets(bpps)
     from diffc.bench.measures.available import Measurer
+    from diffc.bench.measures.perceptual import weights_sha256
     from diffc.devices import device_of
 
     used_device = device_of(device)
     measurer = Measurer(perceptual_weights, used_device)
-    by = "vgg" if "vgg" in measurer.available else "gmsd"
-    made = contenders(codecs, _distance(measurer, by, used_device), device)
+    made = contenders(codecs, measurer.distance, device)
     sources, described = [], []
     for source in named(paths):
         try:
@@ -123,8 +120,7 @@ def prepare(
         codecs=list(codecs),
         labels={each.spec: each.label for each in made},
         targets=targets,
-        perceptual_weights=None if perceptual_weights is None else file_sha256(perceptual_weights),
-        distance=by,
+        perceptual_weights=weights_sha256(perceptual_weights),
         measures=list(measurer.available),
         missing=dict(measurer.missing),
         device=used_device,
@@ -149,28 +145,6 @@ def _checked_targets(bpps: Sequence[float]) -> list[float]:
     if not texts:
         raise ValueError("at least one target is needed: try 0.1")
     return sorted(bpps)
-
-
-def _distance(measurer: Measurer, by: str, device: str) -> Distance | None:
-    """Return what ``-ds`` codecs choose by: for pictures too small for it, GMSD or the PSNR."""
-    if by not in measurer.available:
-        return None
-    from diffc.bench.measures.available import MEASURES
-    from diffc.bench.measures.published import load_gmsd, psnr
-
-    choices: dict[str, Distance] = {}
-    if by == "vgg":
-        choices["vgg"] = measurer.perceptual
-    if "gmsd" in measurer.available:
-        choices["gmsd"] = load_gmsd(device)
-    choices["psnr"] = lambda original, decoded: -psnr(original, decoded)
-
-    def distance(original: Image.Image, decoded: Image.Image) -> float:
-        side = min(original.size)
-        suits = next(name for name in choices if side >= MEASURES[name].smallest_side)
-        return choices[suits](original, decoded)
-
-    return distance
 
 
 def _described(source: Source) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -40,13 +39,13 @@ class Places:
         """Return where a decoded picture is, as PNG."""
         return self._of("pictures", codec, target_bpp) / f"{image}.png"
 
-    def features(self, codec: str, target_bpp: float, image: str) -> Path:
-        """Return where a decoded picture's patch features are."""
-        return self._of("features", codec, target_bpp) / f"{image}.npy"
+    def features(self, measure: str, codec: str, target_bpp: float, image: str) -> Path:
+        """Return where a decoded picture's features for a measure of sets are."""
+        return self._of(f"features/{measure}", codec, target_bpp) / f"{image}.npy"
 
-    def original_features(self, image: str) -> Path:
-        """Return where the original's patch features are."""
-        return self.folder / "features" / ORIGINAL / f"{image}.npy"
+    def original_features(self, measure: str, image: str) -> Path:
+        """Return where the original's features for a measure of sets are."""
+        return self.folder / "features" / measure / ORIGINAL / f"{image}.npy"
 
     def _of(self, kind: str, codec: str, target_bpp: float) -> Path:
         return self.folder / kind / slug(codec) / target_text(target_bpp)
@@ -68,10 +67,8 @@ class RunFile:
         What a codec is called in tables, by spec.
     targets : list of float
         Bits per pixel, ascending.
-    perceptual_weights : str, optional
+    perceptual_weights : str
         SHA-256 of the file.
-    distance : str
-        The measure by which ``-ds`` codecs choose their scale.
     measures : list of str
         Those that can be computed.
     missing : dict
@@ -92,8 +89,7 @@ class RunFile:
     codecs: list[str]
     labels: dict[str, str]
     targets: list[float]
-    perceptual_weights: str | None
-    distance: str
+    perceptual_weights: str
     measures: list[str]
     missing: dict[str, str] = field(default_factory=dict)
     device: str = "cpu"
@@ -152,7 +148,7 @@ def read_run(folder: Path) -> RunFile:
 def _makes_sense(run: RunFile) -> bool:
     if not (run.images and run.codecs and run.targets):
         return False
-    if not (set(run.measures) <= set(MEASURES) and run.distance in MEASURES):
+    if not set(run.measures) <= set(MEASURES):
         return False
     return all(record(_Image, each) is not None for each in run.images)
 
@@ -226,9 +222,3 @@ def _both(before: dict[str, str], now: dict[str, str]) -> dict[str, str]:
         values = [*before.get(name, _NONE).split(_THEN), now.get(name, _NONE)]
         found[name] = _THEN.join(dict.fromkeys(values))
     return found
-
-
-def file_sha256(path: Path) -> str:
-    """Return a file's SHA-256, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,9 +11,11 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 from PIL import Image
 
 from diffc.bench.contenders.contender import Contender
+from diffc.bench.measures.available import SET_MEASURES
 from diffc.bench.run.pictures import png_bytes, write_into
 from diffc.bench.run.records import Row
 from diffc.bench.run.run_file import Places
@@ -36,7 +38,7 @@ class Result:
     data: bytes
     png: bytes
     measures: dict[str, float]
-    features: bytes | None
+    features: dict[str, bytes]
 
 
 class Decoder:
@@ -75,11 +77,10 @@ def keep_original(places: Places, measurer: Measurer, name: str, image: Image.Im
     path = places.original(name)
     if not path.exists():
         write_into(path, png_bytes(image))
-    path = places.original_features(name)
-    if not path.exists():
-        features = _features(measurer, image)
-        if features is not None:
-            write_into(path, features)
+    if all(places.original_features(each, name).exists() for each in SET_MEASURES):
+        return
+    for measure, features in _features(measurer, image).items():
+        write_into(places.original_features(measure, name), features)
 
 
 def make_row(
@@ -128,8 +129,8 @@ def _measured(
     result = decoder.result(contender, coded.read_bytes())
     picture = places.picture(contender.spec, target, name)
     write_into(picture, result.png)
-    if result.features is not None:
-        write_into(places.features(contender.spec, target, name), result.features)
+    for measure, features in result.features.items():
+        write_into(places.features(measure, contender.spec, target, name), features)
     return Row(
         image=name,
         width=image.width,
@@ -145,17 +146,14 @@ def _measured(
     )
 
 
-def _features(measurer: Measurer, picture: Image.Image) -> bytes | None:
-    """Return patch features as a file of float16, if there is a network and the picture suits."""
-    from diffc.bench.measures.available import MEASURES
-
-    if "vgg" not in measurer.available or min(picture.size) < MEASURES["vgg"].smallest_side:
-        return None
-    import numpy as np
-
-    out = io.BytesIO()
-    np.save(out, measurer.patch_features(picture).astype(np.float16))
-    return out.getvalue()
+def _features(measurer: Measurer, picture: Image.Image) -> dict[str, bytes]:
+    """Return features of patches as files of float16, for the measures that the picture suits."""
+    made = {}
+    for measure, features in measurer.patch_features(picture).items():
+        out = io.BytesIO()
+        np.save(out, features.astype(np.float16))
+        made[measure] = out.getvalue()
+    return made
 
 
 __all__ = ["Complain", "Progress", "Run", "prepare", "run"]
