@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TextIO
 
 from diffc.bench.contenders.specs import target_text
 from diffc.bench.measures.available import MEASURES, Measure
-from diffc.bench.measures.spectrum import BANDS
+from diffc.bench.measures.spectrum import BANDS, DIRECTIONS, OCTAVES
 from diffc.bench.packages import load_package
 from diffc.bench.report.results import Cell, Results
 from diffc.bench.run.records import Row
@@ -25,9 +25,9 @@ _BD_NOTE = (
 )
 _SPECTRUM_NOTE = (
     "Power of luma over the photograph's, by octave (from so many cycles a pixel to twice as many) and "
-    "direction: 1 is as much detail as the photograph has, right or wrong. Rows are frequencies along "
-    "a row of pixels. A band far above its neighbours is a mesh or ringing, one far below is missing "
-    "texture."
+    "direction: ─ what changes along rows of pixels, │ along columns, ╲ and ╱ along diagonals. 1 is as "
+    "much detail as the photograph has, right or wrong; a band far above its neighbours is a mesh or "
+    "ringing, one far below is missing texture."
 )
 _SPEED_NOTE = (
     "Each in a process of its own. The first call includes imports and loading of models, the "
@@ -129,7 +129,9 @@ def all_tables(results: Results) -> list[Table]:
     """Return the tables of quality at each target, of BD-rates and of speed, as far as they are."""
     targets = results.asked.targets
     tables = [quality_table(results, target) for target in targets]
-    tables += [table for target in targets if (table := spectrum_table(results, target))]
+    spectra = [table for target in targets if (table := spectrum_table(results, target))]
+    # the same note once
+    tables += [*(replace(each, notes=()) for each in spectra[:-1]), *spectra[-1:]]
     if len(results.asked.codecs) > 1:
         tables.append(bd_rate_table(results))
     speed = speed_table(results)
@@ -235,11 +237,14 @@ def spectrum_table(results: Results, target: float) -> Table | None:
     for number, codec in enumerate(results.asked.codecs):
         cell = results.cell(codec, target)
         texts = [_text(cell.measures.get(band), 2) for band in BANDS]
-        remark = _remark(cell, len(results.asked.images))
-        lines.append(Line(results.label(codec), [*map(Figure, texts)], remark, number))
+        lines.append(Line(results.label(codec), [*map(Figure, texts)], codec=number))
     if all(figure.text == NONE for line in lines for figure in line.figures):
         return None
-    columns = [Column(band.removeprefix("spectrum ")) for band in BANDS]
+    columns = [
+        Column(f"{octave} {sign}", f"from {octave} cycles a pixel, {direction}")
+        for octave in OCTAVES
+        for direction, sign in zip(DIRECTIONS, "─╲│╱", strict=True)
+    ]
     title = f"Spectrum of detail, at most {target_text(target)} bpp"
     return Table(title, columns, lines, [_SPECTRUM_NOTE])
 
