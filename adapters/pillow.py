@@ -12,7 +12,7 @@ from typing import IO, Any
 from PIL import Image, ImageFile
 
 from diffc.adapters.pillow_options import options_of_call
-from diffc.api import UNCHANGED_ONLY, info_of, kept, wants_kept
+from diffc.api import UNCHANGED_ONLY, info_of, kept
 from diffc.codec import DecodeOptions
 from diffc.container.header import Header
 from diffc.container.reader import Body, read_body, read_header
@@ -39,6 +39,8 @@ class DiffcImageFile(ImageFile.ImageFile):
 
     format = FORMAT
     format_description = "Diffusion image codecs"
+    is_animated = False
+    n_frames = 1
 
     # class-level defaults, because unpickled and copied images have no file
     _origin: _Origin | None = None
@@ -208,8 +210,9 @@ def save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 
 
 def _encoded(image: Image.Image, options: dict[str, Any]) -> bytes:
-    if wants_kept(options):
-        return kept(image, options, strict=False)
+    data = kept(image, options, strict=False)
+    if data is not None:
+        return data
     from diffc.encoding import encode_image
 
     return encode_image(image, options, strict=False)

@@ -5,25 +5,23 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from PIL import Image
 
 from diffc.container.header import Header
 from diffc.container.reader import read_body, read_header
+from diffc.container.rewriting import with_metadata
 from diffc.decode_options import with_changes
-from diffc.file_io import write_whole
+from diffc.errors import warn_caller
+from diffc.file_io import check_writable, write_to
+from diffc.sources import Source, opened
 from diffc.threads import usable_threads
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
-
-Path_ = str | os.PathLike[str]
-Source = Path_ | bytes | bytearray | memoryview | BinaryIO
 
 
 def encode(image: Any, **options: Any) -> bytes:
@@ -33,23 +31,26 @@ def encode(image: Any, **options: Any) -> bytes:
     ----------
     image : PIL image, array or tensor
         A Pillow image of any mode but I, I;16 and F; an array (height, width[, 1 to 4]) of uint8;
-        or a tensor (1 or 3, height, width), also with a leading axis of 1, of floats in [0, 1].
+        or a tensor (1 to 4, height, width), also with a leading axis of 1, of floats in [0, 1] or
+        of uint8; what `decode` returns is among them.
     **options
         ``backend`` (a codec's name); one of ``bpp`` (file bits over pixels, above 0),
         ``target_size`` (bytes of the file) and ``quality`` (0 to 100, the default is 50);
-        ``exif``, ``icc_profile``, ``xmp`` (bytes to store); ``alpha`` ("keep" or "drop");
+        ``exif``, ``icc_profile``, ``xmp`` (bytes to store); ``alpha`` ("keep" or "drop", or true or false);
         ``progress`` (a function of step and total); ``allow_download`` (whether a model that is
         named and not here may be fetched); and the codec's own, such as ``model``,
-        ``device``, ``steps``.  Or ``quality="keep"`` alone: the bytes of the file that an
-        unchanged image was opened from.
+        ``device``, ``steps``.  Or ``quality="keep"``: the bytes of the file that an unchanged
+        image was opened from, with ``exif``, ``xmp`` and ``icc_profile`` changed where they are
+        given (None: dropped).  Such an image without any options is kept so, too.
 
     Raises
     ------
     ValueError
         If an option is unknown or out of range, or no file of that size can be made.
     """
-    if wants_kept(options):
-        return kept(image, options, strict=True)
+    data = kept(image, options, strict=True)
+    if data is not None:
+        return data
     from diffc.encoding import encode_image
 
     return encode_image(as_pillow(image), options, strict=True)
@@ -58,40 +59,61 @@ def encode(image: Any, **options: Any) -> bytes:
 UNCHANGED_ONLY = (
     "quality='keep' needs an unchanged image opened from a DIFFC file: give a bpp or a quality"
 )
+# whether these are given, the file would be the same
+_NEUTRAL = {"progress", "allow_download"}
 
 
-def wants_kept(options: dict[str, Any]) -> bool:
-    """Return whether the options ask for the bytes that an image was opened from."""
-    quality = options.get("quality")
-    return isinstance(quality, str) and quality == "keep"
-
-
-def kept(image: Any, options: dict[str, Any], *, strict: bool) -> bytes:
-    """Return the bytes of the file that an image was opened from.
+def kept(image: Any, options: dict[str, Any], *, strict: bool) -> bytes | None:
+    """Return the bytes of the file that an image was opened from, if the options ask for them.
 
     Parameters
     ----------
     image : PIL.Image.Image
         Opened from a DIFFC file, and unchanged.
     options : dict
-        Keywords; ``quality`` is "keep".
+        Keywords.  With ``quality="keep"`` there may be ``exif``, ``xmp`` and ``icc_profile``: what
+        takes the place of the file's, nothing for None.
     strict : bool
         Refuse all other keywords; otherwise refuse only those of this package.
+
+    Returns
+    -------
+    bytes, optional
+        None if the picture has to be coded: options ask for that, or it is no such image.
 
     Raises
     ------
     ValueError
-        If an option asks for other bytes, or the image is no such image.
+        If the quality is "keep" and an option asks for other bytes, or the image is no such image.
     """
-    from diffc.options import CORE
+    from diffc.options import CORE, asks_for_coding
+    from diffc.pictures.metadata import KEYS, profile_fits, take_metadata
 
-    for name, value in options.items():
-        if name != "quality" and value is not None and (strict or name in CORE):
-            raise ValueError(f"quality='keep' copies the file as it is: drop {name!r}")
+    quality = options.get("quality")
     original: Callable[[], bytes] | None = getattr(image, "original", None)
+    if not isinstance(quality, str) or quality != "keep":
+        if original is None or asks_for_coding(options, _NEUTRAL, strict=strict):
+            return None
+        try:
+            return original()
+        except ValueError:
+            return None
+    for name, value in options.items():
+        if name in ("quality", *KEYS) or value is None:
+            continue
+        if strict or name in CORE:
+            raise ValueError(f"quality='keep' copies the file as it is: drop {name!r}")
     if original is None:
         raise ValueError(UNCHANGED_ONLY)
-    return original()
+    data = original()
+    named = {KEYS[name] for name in options if name in KEYS}
+    if not named:
+        return data
+    given = take_metadata(dict(options))
+    mode = read_header(io.BytesIO(data).read).mode
+    if "icc" in given and not profile_fits(given["icc"], mode):
+        raise ValueError(f"icc_profile describes other colours than a file of mode {mode!r} holds")
+    return with_metadata(data, {name: given.get(name) for name in named})
 
 
 def as_pillow(image: Any) -> Image.Image:
@@ -109,10 +131,15 @@ def as_pillow(image: Any) -> Image.Image:
             image = image[0]
         with usable_threads():
             return pixels.from_tensor(image)
+    if (isinstance(image, memoryview) and image.ndim > 1) or hasattr(image, "__array__"):
+        import numpy as np
+
+        return pixels.from_array(np.asarray(image))
     if hasattr(image, "__array_interface__"):
         return pixels.from_array(image)
+    remedy = "open it with PIL.Image.open" if isinstance(image, str | os.PathLike) else "convert it"
     raise ValueError(
-        f"an image is a Pillow image, an array or a tensor, not {type(image).__name__}: convert it"
+        f"an image is a Pillow image, an array or a tensor, not {type(image).__name__}: {remedy}"
     )
 
 
@@ -133,7 +160,8 @@ def decode(data: Source, *, to: str = "pil", **options: Any) -> Any:
         The file.
     to : {"pil", "numpy", "torch"}
         A Pillow image; an array (height, width[, channels]) of uint8; or a tensor
-        (channels, height, width), float32 in [0, 1].
+        (channels, height, width), float32 in [0, 1].  An orientation in the file's EXIF is not
+        applied, whichever it is.
     **options
         Those of `diffc.decoding`.
 
@@ -167,6 +195,14 @@ def as_kind(picture: Image.Image, to: str) -> Any:
     """Return a Pillow image as what `decode` was asked for."""
     if to == "pil":
         return picture
+    from diffc.pictures.metadata import orientation_of
+
+    if (turned := orientation_of(picture)) != 1:
+        message = (
+            f"pixels come as they are stored, and the file's EXIF turns them (orientation {turned})"
+            ": decode to 'pil' and use PIL.ImageOps.exif_transpose"
+        )
+        warn_caller(message)
     import numpy as np
 
     array = np.array(picture)
@@ -177,19 +213,6 @@ def as_kind(picture: Image.Image, to: str) -> Any:
     tensor = torch.from_numpy(array.reshape(picture.height, picture.width, -1))
     with usable_threads():
         return tensor.permute(2, 0, 1).float().div_(255)
-
-
-def opened(source: Source) -> AbstractContextManager[BinaryIO]:
-    """Open a path, or take bytes and files as they are."""
-    if isinstance(source, bytes | bytearray | memoryview):
-        return io.BytesIO(source)
-    if isinstance(source, str | os.PathLike):
-        return Path(source).open("rb")
-    if hasattr(source, "read"):
-        return nullcontext(source)
-    raise ValueError(
-        f"a file is bytes, a path or a file object, not {type(source).__name__}: pass one of them"
-    )
 
 
 def info_of(header: Header) -> dict[str, Any]:
@@ -204,13 +227,31 @@ def info_of(header: Header) -> dict[str, Any]:
     return found
 
 
-def save(image: Any, path: Path_, **options: Any) -> None:
+def save(image: Any, path: Any, **options: Any) -> None:
     """Save a picture as a DIFFC file, whole or not at all.
 
-    An existing file stays as it is until the new one is complete; `PIL.Image.Image.save` empties
-    it first.  Arguments and errors are those of `encode`.
+    An existing file stays as it is until the new one is complete, which gets its permissions;
+    `PIL.Image.Image.save` empties it first.  Other arguments and errors are those of `encode`.
+
+    Parameters
+    ----------
+    image : PIL image, array or tensor
+        See `encode`.
+    path : path or file object
+        Where to; it is looked at before the picture is coded.
+    **options
+        Those of `encode`.
+
+    Raises
+    ------
+    OSError
+        If nothing can be written there.
     """
-    write_whole(path, encode(image, **options))
+    format_ = options.pop("format", None)
+    if format_ is not None and (not isinstance(format_, str) or format_.upper() != "DIFFC"):
+        raise ValueError(f"format is 'DIFFC' here, not {format_!r}: use the image's own save")
+    target = check_writable(path)
+    write_to(target, encode(image, **options))
 
 
 @dataclass(frozen=True)

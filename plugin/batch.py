@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from PIL import Image
 
-from diffc.api import Source, as_kind, check_kind, encode, info_of, opened
+from diffc.api import as_kind, check_kind, encode, info_of
 from diffc.codec import DecodeOptions, no_progress
 from diffc.container.header import Header
 from diffc.container.reader import Body, read_body, read_header
 from diffc.decode_options import with_changes
 from diffc.progress import part_of
+from diffc.sources import Source, opened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +28,7 @@ def encode_batch(images: Any, **options: Any) -> list[bytes]:
     Parameters
     ----------
     images : iterable, or tensor
-        Pictures as `diffc.encode` takes them; or a tensor (N, 1 or 3, height, width).
+        Pictures as `diffc.encode` takes them; or a tensor (N, 1 to 4, height, width).
     **options
         Those of `diffc.encode`, for all of them.
     """

@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 
 from diffc.codec import DecodeOptions, no_progress
+from diffc.values import plain_value
 
 _options: ContextVar[DecodeOptions] = ContextVar("diffc_decode_options")
 
@@ -71,6 +72,8 @@ def with_changes(
     ValueError
         If one has a wrong type or range.
     """
+    steps, realism, guidance = map(plain_value, (steps, realism, guidance))
+    device, allow_download = plain_value(device), plain_value(allow_download)
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int)):
         raise ValueError(f"steps is a whole number, not {steps!r}: give one from 1 to 1000")
     if steps is not None and not 1 <= steps <= 1000:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from PIL import Image
@@ -12,14 +12,15 @@ from diffc.captions import caption_metadata, captioned
 from diffc.codec import Codec, Encoded, Rate, Settings, no_progress
 from diffc.container.writer import Envelope
 from diffc.decode_options import check_allow_download, decoding
-from diffc.errors import CodecNotAvailableError, RateError
-from diffc.options import take_settings
+from diffc.errors import CodecNotAvailableError, RateError, warn_caller
+from diffc.options import check_requests, take_settings
 from diffc.pictures.alpha import encode_alpha
-from diffc.pictures.metadata import take_metadata
+from diffc.pictures.metadata import orientation_of, profile_fits, space_of, take_metadata
 from diffc.pictures.pixels import Picture, from_pillow, to_tensor
 from diffc.rate import Target, take_target
 from diffc.registry import DEFAULT_CODEC, check_name, load_codec
 from diffc.threads import ready_to_fork
+from diffc.values import plain_value
 
 # stands for a model's fingerprint where only its length counts
 _ANY_FINGERPRINT = bytes(4)
@@ -35,6 +36,8 @@ class _Job:
     alpha: bytes | None
     progress: Callable[[int, int], None]
     allow_download: bool | None
+    # what the codec has last asked the room for: bytes of parameters, whether with a fingerprint
+    asked: list[tuple[int, bool]] = field(default_factory=list)
 
     def envelope(self, fingerprint: bytes | None) -> Envelope:
         return Envelope(
@@ -65,7 +68,9 @@ def encode_image(image: Image.Image, options: dict[str, Any], *, strict: bool) -
 
 
 def _encoded(image: Image.Image, options: dict[str, Any], *, strict: bool) -> bytes:
-    job = _prepare(image, dict(options), strict=strict)
+    options = {name: plain_value(value) for name, value in options.items()}
+    check_requests(options)
+    job = _prepare(image, options, strict=strict)
     rate = _rate(job)
     from diffc.torch_state import lacks_memory, too_little_memory, undisturbed_torch
 
@@ -96,16 +101,31 @@ def _prepare(image: Image.Image, options: dict[str, Any], *, strict: bool) -> _J
     # "progress" may be somebody's keyword for another format
     if not callable(progress):
         raise ValueError(f"progress is a function of (step, total), not {progress!r}: pass one")
-    alpha = options.pop("alpha", None) or "keep"
-    if alpha not in ("keep", "drop"):
-        raise ValueError(f"alpha is 'keep' or 'drop', not {alpha!r}: choose one of them")
+    keep_alpha = _keeps_alpha(options.pop("alpha", None))
     allow_download = options.pop("allow_download", None)
     check_allow_download(allow_download)
     convert = options.get("icc_profile") is None
     metadata = take_metadata(options)
+    profile = metadata.get("icc")
     target = take_target(options, image.size)
     settings = take_settings(options, codec, strict=strict)
-    picture = from_pillow(image, keep_alpha=alpha == "keep", convert_color=convert)
+    if profile is not None and profile_fits(profile, image.mode):
+        profile = None
+    if profile is not None:
+        del metadata["icc"]
+        warn_caller(
+            f"the ICC profile passed describes {space_of(profile)}, which the file of an image of "
+            f"mode {image.mode!r} does not hold: its colours are converted to sRGB"
+        )
+    picture = from_pillow(
+        image, keep_alpha=keep_alpha, convert_color=convert or profile is not None, profile=profile
+    )
+    turned = orientation_of(image)
+    if turned != 1 and not metadata.keys() & {"exif", "xmp"}:
+        warn_caller(
+            f"the image is to be turned by its EXIF (orientation {turned}), and none is stored: "
+            "pass exif=, or turn it by PIL.ImageOps.exif_transpose"
+        )
     coded_alpha = None if picture.alpha is None else encode_alpha(picture.alpha)
     from diffc.torch_state import undisturbed_torch
 
@@ -116,6 +136,13 @@ def _prepare(image: Image.Image, options: dict[str, Any], *, strict: bool) -> _J
     return _Job(codec, settings, target, picture, metadata, coded_alpha, progress, allow_download)
 
 
+def _keeps_alpha(alpha: object) -> bool:
+    known = {None: True, "keep": True, True: True, "drop": False, False: False}
+    if isinstance(alpha, str | bool | None) and alpha in known:
+        return known[alpha]
+    raise ValueError(f"alpha is 'keep' or 'drop', not {alpha!r}: choose one of them")
+
+
 def _rate(job: _Job) -> Rate:
     limit = job.target.file_bytes
     if limit is None:
@@ -123,6 +150,7 @@ def _rate(job: _Job) -> Rate:
     plain, marked = job.envelope(None), job.envelope(_ANY_FINGERPRINT)
 
     def room(parameters: int, fingerprint: bool) -> int:
+        job.asked[:] = [(parameters, fingerprint)]
         return (marked if fingerprint else plain).room(limit, parameters)
 
     return Rate(room=room)
@@ -130,11 +158,16 @@ def _rate(job: _Job) -> Rate:
 
 def _out_of_reach(job: _Job, error: RateError, encoded: Encoded | None = None) -> str:
     """Name the reachable range in bytes of the file, and what of them is metadata and alpha."""
-    fingerprint = _ANY_FINGERPRINT if encoded is None else encoded.fingerprint
+    parameters, marked = job.asked[-1] if job.asked else (0, True)
+    fingerprint = _ANY_FINGERPRINT if marked else None
+    if encoded is not None:
+        parameters, fingerprint = len(encoded.parameters), encoded.fingerprint
     envelope = job.envelope(fingerprint)
-    # the payload's length field grows with the payload
-    lowest = error.lowest + envelope.overhead(error.lowest)
-    highest = error.highest + envelope.overhead(error.highest)
+    # the payload's length field grows with the payload, that of the parameters with them
+    lowest, highest = (
+        each + envelope.overhead(max(0, each - parameters), parameters)
+        for each in (error.lowest, error.highest)
+    )
     pixels = job.picture.size[0] * job.picture.size[1]
     reach = f"{lowest} to {highest}" if highest > lowest else f"{lowest}"
     bits = " to ".join(f"{8 * each / pixels:.4g}" for each in dict.fromkeys((lowest, highest)))

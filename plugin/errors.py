@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 
 class FileError(OSError):
     """The bytes are not a readable DIFFC file."""
@@ -54,3 +57,15 @@ def reason_of(error: BaseException) -> str:
     elif isinstance(error, MemoryError):
         text = text or "there is too little memory"
     return " ".join(text.split())
+
+
+def warn_caller(message: str) -> None:
+    """Warn, as at the place where somebody outside of this package and Pillow has called it."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and _ours(frame.f_globals.get("__name__", "")):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
+
+
+def _ours(module: str) -> bool:
+    return module.partition(".")[0] in ("diffc", "PIL", "contextlib")

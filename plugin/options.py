@@ -10,7 +10,7 @@ from typing import Any
 
 from diffc.captions import check_caption
 from diffc.codec import Codec, Settings
-from diffc.registry import options_of_other_codecs
+from diffc.registry import codecs_available, options_of_other_codecs
 
 CORE = (
     "backend",
@@ -85,6 +85,38 @@ _PILLOW = frozenset(
 )
 
 
+def check_requests(options: dict[str, Any]) -> None:
+    """Refuse keywords that ask for what no file here is, though other formats know them.
+
+    Raises
+    ------
+    ValueError
+        For ``codec=`` with the name of a codec of this package, a true ``lossless=``, and more
+        than one picture.
+    """
+    codec = options.get("codec")
+    if isinstance(codec, str) and codec in codecs_available():
+        raise ValueError(f"a codec is named by backend=, not codec=: pass backend={codec!r}")
+    if options.get("lossless"):
+        raise ValueError(
+            "lossless=True asks for what no codec here does: drop it, or save as PNG or WebP"
+        )
+    if more := len(list(options.get("append_images") or [])):
+        raise ValueError(
+            f"a DIFFC file holds one picture, not {1 + more}: save each to its own file"
+        )
+
+
+# Pillow's keywords that some codec here may understand as its own
+_UNDERSTOOD = {"codec", "lossless", "speed"}
+
+
+def asks_for_coding(options: dict[str, Any], neutral: set[str], *, strict: bool) -> bool:
+    """Return whether any keyword may be a reason to code an unchanged picture anew."""
+    ignored = neutral if strict else neutral | (_PILLOW - _UNDERSTOOD)
+    return any(value is not None and name not in ignored for name, value in options.items())
+
+
 def codec_options(codec: type[Codec]) -> tuple[str, ...]:
     """Return the names of a codec's encoder options."""
     return tuple(each.name for each in fields(codec.settings_type))
@@ -116,7 +148,7 @@ def take_settings(options: dict[str, Any], codec: type[Codec], *, strict: bool) 
     for keyword in options:
         if keyword in names:
             continue
-        if keyword in others:
+        if keyword in others and (strict or keyword not in _PILLOW):
             raise ValueError(
                 f"{keyword!r} is not an option of codec {codec.name!r}, which has "
                 f"{', '.join(names)}: drop it, or choose another backend"

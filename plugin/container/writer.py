@@ -42,9 +42,10 @@ def check_alpha(alpha: bytes | None, mode: str) -> None:
         )
     if alpha is None:
         return
-    if alpha[:1] not in (b"\x01", b"\x08"):
+    if alpha[:1] not in (b"\x01", b"\x08") and not (alpha[:1] == b"\0" and len(alpha) == 2):
         raise ValueError(
-            f"alpha starts with its bit depth, 1 or 8, got {alpha[:1]!r}: put it in front"
+            f"alpha starts with its bit depth, 1 or 8, or is 0 and one value, got {alpha[:2]!r}: "
+            "put it in front"
         )
     if len(alpha) >= NUMBER_END:
         raise ValueError(
@@ -52,8 +53,8 @@ def check_alpha(alpha: bytes | None, mode: str) -> None:
         )
 
 
-def pack(metadata: Mapping[str, bytes], alpha: bytes | None) -> tuple[bytes, bytes]:
-    """Return the chunk table, empty if there are no chunks, and the data for the header."""
+def stored_metadata(metadata: Mapping[str, bytes]) -> list[tuple[int, bytes]]:
+    """Return the type byte of each item and what a file stores for it, deflated if that helps."""
     entries = []
     for name, kind in METADATA_KINDS.items():
         if name in metadata:
@@ -63,6 +64,12 @@ def pack(metadata: Mapping[str, bytes], alpha: bytes | None) -> tuple[bytes, byt
             )
             shorter = len(deflated) < len(plain)
             entries.append((kind | DEFLATED, deflated) if shorter else (kind, plain))
+    return entries
+
+
+def pack(metadata: Mapping[str, bytes], alpha: bytes | None) -> tuple[bytes, bytes]:
+    """Return the chunk table, empty if there are no chunks, and the data for the header."""
+    entries = stored_metadata(metadata)
     table = [bytes([type_byte]) + varint.encode(len(data)) for type_byte, data in entries]
     if alpha is not None:
         table.append(bytes([ALPHA_TYPE]) + varint.encode(len(alpha)))

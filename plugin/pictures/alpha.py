@@ -12,8 +12,15 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def encode_alpha(alpha: Image.Image) -> bytes:
-    """Return the bit depth (1 or 8) in a byte and the PNG's zlib stream of a mode L image."""
-    two_valued = all(count == 0 for count in alpha.histogram()[1:255])
+    """Return the bit depth (1 or 8) in a byte and the PNG's zlib stream of a mode L image.
+
+    Of one that has a single value throughout, 0 and that value.
+    """
+    counts = alpha.histogram()
+    values = [value for value, count in enumerate(counts) if count]
+    if len(values) == 1:
+        return bytes([0, *values])
+    two_valued = all(count == 0 for count in counts[1:255])
     plain = alpha.convert("1", dither=Image.Dither.NONE) if two_valued else alpha.copy()
     # what the picture says of its colours would be written too, and may not fit grey
     plain.info.clear()
@@ -36,6 +43,8 @@ def decode_alpha(data: bytes, size: tuple[int, int]) -> Image.Image:
     OSError
         If the data is not such an image.
     """
+    if len(data) == 2 and data[0] == 0:
+        return Image.new("L", size, data[1])
     depth = data[0] if data else 0
     if depth not in (1, 8):
         raise OSError(f"alpha has 1 or 8 bits, not {depth}: the file is damaged")

@@ -32,16 +32,71 @@ def take_metadata(options: dict[str, Any]) -> dict[str, bytes]:
     return taken
 
 
+# the colour spaces that the header of an ICC profile may name
+_SPACES = {b"CMYK", b"GRAY", b"HLS ", b"HSV ", b"Lab ", b"Luv ", b"RGB ", b"XYZ ", b"YCbr", b"Yxy "}
+_GREY_MODES = ("1", "L", "LA", "La")
+_ORIENTATION = 0x112
+# where Pillow looks for an orientation
+_TURNING = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+
+
+def space_of(profile: bytes) -> str:
+    """Return the colour space that an ICC profile describes; empty if it names none."""
+    space = profile[16:20]
+    return space.decode().strip() if len(profile) >= 128 and space in _SPACES else ""
+
+
+def profile_fits(profile: bytes, mode: str) -> bool:
+    """Return whether a profile describes what a file holds of an image of a mode: grey or RGB."""
+    return space_of(profile) in ("", "GRAY" if mode in _GREY_MODES else "RGB")
+
+
+def orientation_of(image: Image.Image) -> int:
+    """Return how an image is to be turned by its EXIF or XMP, 1 to 8; 1 where that is not known."""
+    # asked of another image: each remembers what it was when it was first asked
+    stand_in = Image.new("1", (1, 1))
+    stand_in.info = {key: image.info[key] for key in _TURNING if key in image.info}
+    try:
+        value = stand_in.getexif().get(_ORIENTATION, 1)
+    # EXIF is whatever the file's writer took for it
+    except Exception:  # noqa: BLE001
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
 def _as_bytes(keyword: str, value: Any) -> bytes:
     if value is None:
         return b""
     if isinstance(value, bytes | bytearray | memoryview):
         return bytes(value)
     if keyword == "exif" and isinstance(value, Image.Exif):
-        # getexif() of a picture without any gives an object without tags, which is not worth bytes
-        data = value.tobytes()
-        return b"" if data == Image.Exif().tobytes() else data
+        return _exif_bytes(value)
     if keyword == "xmp" and isinstance(value, str):
         return value.encode()
-    accepted = {"exif": "bytes or a PIL.Image.Exif", "xmp": "bytes or a text"}.get(keyword, "bytes")
+    if keyword == "icc_profile" and hasattr(value, "tobytes") and hasattr(value, "profile"):
+        # of PIL.ImageCms
+        return bytes(value.tobytes())
+    try:
+        view = memoryview(value)
+    except TypeError:
+        pass
+    else:
+        if view.itemsize == 1 and view.ndim == 1:
+            return view.tobytes()
+    accepted = {
+        "exif": "bytes or a PIL.Image.Exif",
+        "xmp": "bytes or a text",
+    }.get(keyword, "bytes")
     raise ValueError(f"{keyword} is {accepted}, not {type(value).__name__}: pass that")
+
+
+def _exif_bytes(exif: Image.Exif) -> bytes:
+    try:
+        data = exif.tobytes()
+    # a tag's value may have a type that its format does not hold
+    except Exception as error:
+        raise ValueError(
+            f"exif holds what cannot be written ({error}): delete that tag, or pass bytes"
+        ) from error
+    # getexif() of a picture without any gives an object without tags, which is not worth bytes
+    return b"" if data == Image.Exif().tobytes() else data

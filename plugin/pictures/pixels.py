@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
+
+from diffc.errors import warn_caller
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +46,9 @@ class Picture:
         return self.color.size
 
 
-def from_pillow(image: Image.Image, *, keep_alpha: bool, convert_color: bool) -> Picture:
+def from_pillow(
+    image: Image.Image, *, keep_alpha: bool, convert_color: bool, profile: bytes | None = None
+) -> Picture:
     """Prepare a Pillow image.
 
     Parameters
@@ -56,6 +59,8 @@ def from_pillow(image: Image.Image, *, keep_alpha: bool, convert_color: bool) ->
         Keep transparency; otherwise drop it.
     convert_color : bool
         Convert pixels with an ``icc_profile`` in ``info`` to sRGB.
+    profile : bytes, optional
+        To be used instead of that.
 
     Raises
     ------
@@ -70,7 +75,7 @@ def from_pillow(image: Image.Image, *, keep_alpha: bool, convert_color: bool) ->
             "0..255 and convert to 'L'"
         )
     image.load()
-    profile = image.info.get("icc_profile")
+    profile = profile or image.info.get("icc_profile")
     image = _to_kept_mode(image)
     if convert_color and profile:
         image = _to_srgb(image, profile)
@@ -115,7 +120,7 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
             "the image's ICC profile cannot be applied, so its pixels stay as they are "
             f"({error}): pass icc_profile= to store it, or convert the image"
         )
-        warnings.warn(message, stacklevel=7)
+        warn_caller(message)
         return image
     assert converted is not None  # only in-place conversion returns None
     if grey:
@@ -126,15 +131,21 @@ def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
 
 
 def from_array(array: Any) -> Image.Image:
-    """Make a Pillow image of an array (height, width[, 1, 2, 3 or 4]) of uint8.
+    """Make a Pillow image of an array (height, width[, 1, 2, 3 or 4]) of uint8 or bool.
+
+    A leading axis of 1 before such a shape with channels is dropped.
 
     Raises
     ------
     ValueError
         If its type or shape is another.
     """
+    if str(array.dtype) == "bool":
+        array = array.astype("uint8") * 255
     if str(array.dtype) != "uint8":
         raise ValueError(f"an array is of uint8, 0 to 255, not of {array.dtype}: scale and convert")
+    if array.ndim == 4 and array.shape[0] == 1:
+        array = array[0]
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     modes = {2: "L", 3: "RGB", 4: "RGBA"}
@@ -149,24 +160,34 @@ def from_array(array: Any) -> Image.Image:
 
 
 def from_tensor(tensor: Tensor) -> Image.Image:
-    """Make a Pillow image of a tensor (1 or 3, height, width) of floats in [0, 1].
+    """Make a Pillow image of a tensor (1 to 4, height, width): floats in [0, 1], uint8 or bool.
+
+    Two and four channels are grey and colour with alpha, as `diffc.decode` returns them.
 
     Raises
     ------
     ValueError
         If its type, shape or range is another.
     """
-    if not tensor.is_floating_point():
-        raise ValueError(f"a tensor is of floats in [0, 1], not of {tensor.dtype}: divide by 255")
-    if tensor.dim() != 3 or tensor.shape[0] not in (1, 3) or 0 in tensor.shape:
+    import torch
+
+    if not tensor.is_floating_point() and tensor.dtype not in (torch.uint8, torch.bool):
         raise ValueError(
-            f"a tensor has the shape (1 or 3, height, width), not {tuple(tensor.shape)}: permute it"
+            f"a tensor is of floats in [0, 1] or of uint8, not of {tensor.dtype}: convert it"
         )
-    tensor = tensor.detach()
+    if tensor.dim() != 3 or tensor.shape[0] not in (1, 2, 3, 4) or 0 in tensor.shape:
+        raise ValueError(
+            f"a tensor has the shape (1 to 4, height, width), not {tuple(tensor.shape)}: permute it"
+        )
+    if tensor.is_meta or tensor.layout != torch.strided:
+        raise ValueError("a tensor has values in memory, one for each pixel: make it dense")
+    tensor = tensor.detach().cpu()
+    if not tensor.is_floating_point():
+        return from_array(tensor.permute(1, 2, 0).contiguous().numpy())
     low, high = (float(each) for each in tensor.aminmax())
     if not (low >= 0 and high <= 1):
         raise ValueError(f"a tensor's values are in [0, 1], not {low} to {high}: scale or clamp it")
-    return to_pillow(tensor.float().cpu(), "L" if tensor.shape[0] == 1 else "RGB")
+    return to_pillow(tensor.float(), ("L", "LA", "RGB", "RGBA")[tensor.shape[0] - 1])
 
 
 def to_tensor(picture: Picture) -> Tensor:
@@ -179,7 +200,7 @@ def to_tensor(picture: Picture) -> Tensor:
 
 
 def to_pillow(tensor: Tensor, mode: str) -> Image.Image:
-    """Round a tensor (3 or 1, height, width) in [0, 1] to a Pillow image of mode L or RGB."""
+    """Round a tensor (1 to 4, height, width) in [0, 1] to a Pillow image of a mode."""
     import torch
 
     pixels = tensor.mul(255).round_().clamp_(0, 255).to(torch.uint8)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = {"plugin": "diffc", "codecs": "diffc.codecs", "adapters": "diffc.adapters"}
 # the core from the ground up: a room imports itself and those before it
 GROUND = (
-    "errors threads torch_state progress devices file_io optional_packages key_value rate codec"
+    "errors values threads torch_state progress devices file_io optional_packages key_value rate codec"
     " decode_options registry"
 )
 ROOMS = (
@@ -24,6 +24,7 @@ ROOMS = (
     {"pictures"},
     {"models"},
     {"captions", "options", "encoding", "reconstruction"},
+    {"sources"},
     {"api", "batch"},
     {"conformance", "testing"},
     {"bench"},

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from codecs_for_tests import PlanesCodec
-from PIL import Image
+from PIL import Image, ImageCms
 
 import diffc
 from diffc.adapters.pillow import DiffcImageFile
@@ -226,7 +226,7 @@ def test_keep_of_an_image_from_elsewhere_is_refused(photo: Image.Image, tmp_path
     assert not (tmp_path / "a.diffc").exists()
 
 
-@pytest.mark.parametrize("option", [{"bpp": 1}, {"exif": b"e"}, {"backend": "planes"}])
+@pytest.mark.parametrize("option", [{"bpp": 1}, {"alpha": "keep"}, {"backend": "planes"}])
 def test_keep_with_an_option_that_asks_for_other_bytes_is_refused(
     photo: Image.Image, option: dict[str, Any]
 ) -> None:
@@ -235,6 +235,66 @@ def test_keep_with_an_option_that_asks_for_other_bytes_is_refused(
         pytest.raises(ValueError, match=f"copies the file as it is: drop '{next(iter(option))}'"),
     ):
         saved(image, **{"backend": None, "quality": "keep", **option})
+
+
+def test_an_unchanged_image_saved_without_options_keeps_its_bytes(
+    photo: Image.Image, tmp_path: Path
+) -> None:
+    data = diffc.encode(photo, backend="planes", quality=30, xmp="<x/>")
+    before = PlanesCodec.encoded
+    for load_first in (True, False):
+        with opened(data) as image:
+            if load_first:
+                image.load()
+            assert saved(image, backend=None, optimize=True, exif=None) == data
+            assert diffc.encode(image, progress=lambda step, total: None) == data
+            diffc.save(image, tmp_path / "a.diffc")
+            assert (tmp_path / "a.diffc").read_bytes() == data
+    with opened(data) as image:
+        image.save(tmp_path / "a.diffc")
+        image.save(tmp_path / "a.diffc", format="DIFFC", save_all=True)
+    assert (tmp_path / "a.diffc").read_bytes() == data
+    assert PlanesCodec.encoded == before
+    with opened(data) as image:
+        image.paste(image.rotate(180))
+        assert diffc.info(saved(image, backend=None)).codec == "relay"
+    options: list[dict[str, Any]] = [{"quality": 30}, {"bpp": 1}, {"alpha": False}, {"speed": 6}]
+    for each in options:
+        with opened(data) as image:
+            assert diffc.info(saved(image, backend=None, **each)).codec == "relay"
+
+
+def test_keep_may_change_metadata(photo: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "a maker"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
+    masked = photo.copy()
+    masked.putalpha(photo.getchannel("R"))
+    options: dict[str, Any] = {"backend": "planes", "quality": 20}
+    for picture in (photo, masked):
+        plain = diffc.encode(picture, **options)
+        rich = diffc.encode(picture, exif=exif, xmp="<x/>", icc_profile=profile, **options)
+        before = PlanesCodec.encoded
+
+        def kept(data: bytes, **changes: Any) -> bytes:
+            made = diffc.encode(opened(data), quality="keep", **changes)
+            assert saved(opened(data), backend=None, quality="keep", **changes) == made
+            return made
+
+        # byte for byte what coding it with that metadata had made
+        assert kept(plain, exif=exif, xmp="<x/>", icc_profile=profile) == rich
+        assert kept(rich, exif=None, xmp=None, icc_profile=None) == plain
+        assert kept(kept(rich, exif=b""), exif=exif) == rich
+        again = opened(kept(rich, xmp=b"<y/>", exif=None))
+        assert again.info["xmp"] == b"<y/>"
+        assert again.info["icc_profile"] == profile.tobytes()
+        assert "exif" not in again.info
+        assert again.tobytes() == opened(plain).tobytes()
+        assert PlanesCodec.encoded == before
+        with pytest.raises(ValueError, match="icc_profile describes other colours"):
+            kept(plain, icc_profile=bytes(16) + b"CMYK" + bytes(120))
+        with pytest.raises(ValueError, match="exif is bytes"):
+            kept(plain, exif=3)
 
 
 def test_keep_of_a_damaged_file_is_refused(photo: Image.Image) -> None:
