@@ -67,7 +67,8 @@ def _run(args: argparse.Namespace) -> int:
 
 def _decode(item: Item, options: dict[str, Any]) -> str:
     from diffc.api import decode
-    from diffc.pictures.reading import open_input, picture_bytes, upright, writable_format
+    from diffc.pictures.reading import open_input, upright, writable_format
+    from diffc.pictures.writing import picture_bytes
 
     start = time.perf_counter()
     format_ = writable_format(item.target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+import warnings
 from typing import Any
 
 from diffc.cli.items import Item, check_target, plan, run_all, write
@@ -118,7 +119,7 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
 
 def _encode(item: Item, args: argparse.Namespace, options: dict[str, Any]) -> str:
     from diffc.encoding import encode_image
-    from diffc.pictures.reading import read_picture
+    from diffc.pictures.reading import other_metadata, read_picture
 
     start = time.perf_counter()
     image = read_picture(item.source)
@@ -129,6 +130,8 @@ def _encode(item: Item, args: argparse.Namespace, options: dict[str, Any]) -> st
     if args.keep_metadata:
         # turning the picture may have emptied its EXIF
         exif = image.info.get("exif") if len(image.getexif()) else None
+        if others := other_metadata(image):
+            warnings.warn(f"not kept: {', '.join(others)}", stacklevel=2)
         options = options | {"exif": exif, "xmp": image.info.get("xmp")}
     data = encode_image(image, options, strict=True)
     write(item.target, data)

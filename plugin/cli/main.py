@@ -12,11 +12,12 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
+from types import ModuleType
 
 from PIL import Image
 
 import diffc
-from diffc.cli import bench, compare, decode, encode, info, models
+from diffc.cli import bench, compare, decode, encode, info, metadata, models
 from diffc.errors import reason_of
 
 _INTERRUPTED, _BROKEN_PIPE = 130, 141
@@ -75,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"diffc {diffc.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (encode, decode, info, models, bench, compare):
+    for module in (encode, decode, info, metadata, models, bench, compare):
         module.add_to(commands)
     return parser
 
@@ -83,6 +84,16 @@ def _parser() -> argparse.ArgumentParser:
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     print(f"diffc: warning: {' '.join(str(message).split())}", file=sys.stderr)
 
+
+class _Command(ModuleType):
+    """A module that is called as its function is: ``from diffc.cli import main``."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int:
+        """Run the command; see `main`."""
+        return main(argv)
+
+
+sys.modules[__name__].__class__ = _Command
 
 if __name__ == "__main__":
     sys.exit(main())

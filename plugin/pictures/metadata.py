@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from PIL import Image
@@ -53,9 +54,14 @@ def profile_fits(profile: bytes, mode: str) -> bool:
 
 def orientation_of(image: Image.Image) -> int:
     """Return how an image is to be turned by its EXIF or XMP, 1 to 8; 1 where that is not known."""
+    return orientation_in(image.info)
+
+
+def orientation_in(metadata: Mapping[Any, Any]) -> int:
+    """Return how a picture with this metadata is to be turned; see `orientation_of`."""
     # asked of another image: each remembers what it was when it was first asked
     stand_in = Image.new("1", (1, 1))
-    stand_in.info = {key: image.info[key] for key in _TURNING if key in image.info}
+    stand_in.info = {key: metadata[key] for key in _TURNING if key in metadata}
     try:
         value = stand_in.getexif().get(_ORIENTATION, 1)
     # EXIF is whatever the file's writer took for it

@@ -393,7 +393,7 @@ def test_failure_leaves_what_was_there(run, picture, tmp_path, model, monkeypatc
         (["encode", "photo.png", "--option", "quailty=3"], "did you mean 'quality'"),
         (["encode", "photo.png", "--model", "nowhere"], "config.json"),
         (["encode", "photo.png", "-o", "nowhere/a.diffc"], "not a folder to write in"),
-        (["encode", "deep.png"], "scale the values"),
+        (["encode", "deep.tif"], "values go from -3 to -3"),
         (["decode", "photo.png"], "DIFFC"),
         (["decode", "coded.diffc", "-o", "a.xyz"], "does not end as a format"),
         (["decode", "coded.diffc", "-o", "a.diffc"], "does not end as a format"),
@@ -419,7 +419,7 @@ def test_errors_are_one_line(run, picture, coded, monkeypatch, arguments, reason
     research = (8).to_bytes(4, "little") + b"\x10\0\x10\0\5\0" + b"\x78\x9c\x03\0\0\0\0\1"
     Path("research.diffc").write_bytes(research)
     Path("new.diffc").write_bytes(b"\xd1\xfc\r\n\x0f" + bytes(40))
-    Image.new("I;16", (8, 8)).save("deep.png")
+    Image.new("F", (8, 8), -3).save("deep.tif")
     before = sorted(folder.iterdir())
     code, out, err = run(*arguments)
     assert (code, out) == (1, b"")
