@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from diffc.models.vgg import read_vgg, vgg_features
 
 # the layers to run, in order; features are compared after those in COMPARED
 LAYERS = "conv11 conv12 pool conv21 conv22 pool conv31 conv32 conv33 conv34 pool conv41 conv42"
@@ -28,8 +29,8 @@ class PerceptualDistance(nn.Module):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        for name, value in load_file(path).items():
-            self.register_buffer(name.replace(".", "_"), value.float())
+        for name, value in read_vgg(path).items():
+            self.register_buffer(name.replace(".", "_"), value)
 
     def channels(self) -> list[int]:
         """Return how many channels `features` have at each depth."""
@@ -38,19 +39,13 @@ class PerceptualDistance(nn.Module):
 
     def features(self, pixels: Tensor) -> list[Tensor]:
         """Return the features of pictures (N, 3, H, W) in [-1, 1] at the depths of COMPARED."""
-        x = F.conv2d(
-            pixels * 0.5 + 0.5, self.get_buffer("conv0_weight"), self.get_buffer("conv0_bias")
-        )
-        found = []
-        for layer in LAYERS.split():
-            if layer == "pool":
-                x = F.max_pool2d(x, 2)
-                continue
-            weight, bias = self.get_buffer(f"{layer}_weight"), self.get_buffer(f"{layer}_bias")
-            x = F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), mode="reflect"), weight, bias))
-            if layer in COMPARED:
-                found.append(x)
-        return found
+        names = ["conv0", *(layer for layer in LAYERS.split() if layer != "pool")]
+        weights = {
+            f"{name}.{part}": self.get_buffer(f"{name}_{part}")
+            for name in names
+            for part in ("weight", "bias")
+        }
+        return vgg_features(pixels * 0.5 + 0.5, weights, LAYERS.split(), COMPARED)
 
     def between(self, ours: list[Tensor], theirs: list[Tensor]) -> Tensor:
         """Return the distance (N,) of pictures whose `features` are given."""

@@ -25,13 +25,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from diffc.bench.measures.published import full_precision
-from diffc.models.byte_weights import from_bytes
+from diffc.models.vgg import read_vgg, vgg_features
 
 # names, and the channels that go in and come out
 SHAPES = {
@@ -221,23 +219,8 @@ class PerceptualNetwork:
         """Return the features of pixels (rows, columns, 3) after each of the layers compared."""
         # a view in channels-last order, as the convolutions like it
         x = torch.from_numpy(part.copy()).to(self._device)[None].permute(0, 3, 1, 2)
-        found = []
         with full_precision():
-            x = F.conv2d(
-                x.float() / 255, self._weights["conv0.weight"], self._weights["conv0.bias"]
-            )
-            for layer in LAYERS:
-                if layer == "pool":
-                    x = F.max_pool2d(x, 2)
-                    continue
-                x = F.conv2d(
-                    F.pad(x, (1, 1, 1, 1), mode="reflect"),
-                    self._weights[f"{layer}.weight"],
-                    self._weights[f"{layer}.bias"],
-                ).relu_()
-                if layer in COMPARED:
-                    found.append(x)
-        return found
+            return vgg_features(x.float() / 255, self._weights, LAYERS, COMPARED)
 
 
 def _unit(features: Tensor) -> Tensor:
@@ -261,13 +244,7 @@ def read_weights(path: Path | None) -> dict[str, Tensor]:
     if path is None:
         with as_file(files(__package__) / EMBEDDED) as embedded:
             return read_weights(embedded)
-    try:
-        weights = from_bytes(load_file(path))
-    except (SafetensorError, ValueError) as error:
-        raise OSError(
-            f"perceptual weights are a safetensors file, which {path.name} is not: "
-            "name the VGG-19 file up to conv3_1"
-        ) from error
+    weights = read_vgg(path)
     expected: dict[str, tuple[int, ...]] = {}
     for name, (inputs, outputs) in SHAPES.items():
         side = 1 if name == "conv0" else 3
