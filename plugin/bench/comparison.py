@@ -220,13 +220,13 @@ def _remove(path: Path) -> None:
 
 
 def _write_sheet(found: Comparison, original: Path) -> None:
-    whole = _picture(original)
-    raw = f"{3 * whole.width * whole.height} bytes raw"
-    entries = [Entry("Original", [f"{whole.width}x{whole.height}", raw], whole)]
+    shown = _picture(original)
+    raw = f"{3 * shown.width * shown.height} bytes raw"
+    entries = [Entry("Original", [f"{shown.width}x{shown.height}", raw], shown)]
     for row in found.rows:
         picture = _picture(found.sheet.parent / row.picture) if row.picture else None
         entries.append(Entry(found.results.label(row.codec), _lines(row), picture))
-    write_sheet(found.sheet, whole, entries)
+    write_sheet(found.sheet, shown, entries)
 
 
 def _picture(path: Path) -> Image.Image:

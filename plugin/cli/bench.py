@@ -85,9 +85,9 @@ def _run(args: argparse.Namespace) -> int:
         _check_writable(args.results)
     bars = Bars()
     try:
-        failed, whole = _code(args, bars)
+        failed, run_file = _code(args, bars)
         if args.folder is not None and not args.no_speed:
-            failed += _time(args, whole, bars)
+            failed += _time(args, run_file, bars)
     finally:
         bars.close()
     _show(args)
@@ -130,9 +130,9 @@ def _code(args: argparse.Namespace, bars: Bars) -> tuple[int, RunFile]:
     from diffc.bench.run.run_file import RUN, read_run
 
     if args.folder is None:
-        whole = read_run(args.out)
-        choose_anchor(whole.codecs, args.anchor)
-        return 0, whole
+        run_file = read_run(args.out)
+        choose_anchor(run_file.codecs, args.anchor)
+        return 0, run_file
     from diffc.bench.contenders.specs import split_specs
     from diffc.bench.run.pictures import find_pictures
     from diffc.bench.run.runner import prepare, run
@@ -152,13 +152,13 @@ def _code(args: argparse.Namespace, bars: Bars) -> tuple[int, RunFile]:
         complain=bars.complain,
     )
     failed = run(prepared, progress=bars.show, complain=bars.complain)
-    return failed + prepared.unreadable, prepared.whole
+    return failed + prepared.unreadable, prepared.run_file
 
 
-def _time(args: argparse.Namespace, whole: RunFile, bars: Bars) -> int:
+def _time(args: argparse.Namespace, run_file: RunFile, bars: Bars) -> int:
     from diffc.bench.run.speed import jobs, measure_all
 
-    todo = jobs(args.out, whole, images=args.speed_images, every_target=args.speed_all)
+    todo = jobs(args.out, run_file, images=args.speed_images, every_target=args.speed_all)
     return measure_all(args.out, todo, progress=bars.show, complain=bars.complain)
 
 

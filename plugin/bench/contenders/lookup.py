@@ -27,7 +27,7 @@ from PIL import Image
 from diffc.bench.contenders.contender import Attempt, Contender, Identified, Repeatable
 from diffc.bench.contenders.host_codecs import HOST_CODECS, host_codec
 from diffc.bench.contenders.registered import RegisteredContender
-from diffc.bench.contenders.shrunk import SCALES, Distance, HostContender, Workshop
+from diffc.bench.contenders.shrunk import SCALES, Distance, HostContender, LevelCache
 from diffc.bench.contenders.specs import parse_spec
 
 __all__ = ["ENTRY_POINTS", "Attempt", "Contender", "Distance", "contender", "contenders", "known"]
@@ -43,15 +43,15 @@ def contenders(
 
     They share the files of the picture at hand: give each picture to all of them in turn.
     """
-    workshop = Workshop()
-    return [contender(spec, distance, device, workshop) for spec in specs]
+    cache = LevelCache()
+    return [contender(spec, distance, device, cache) for spec in specs]
 
 
 def contender(
     spec: str,
     distance: Distance | None,
     device: str | None,
-    workshop: Workshop | None = None,
+    cache: LevelCache | None = None,
 ) -> Contender:
     """Return a codec under test.
 
@@ -63,7 +63,7 @@ def contender(
         Of two RGB pictures of one size, smaller for better; ``-ds`` codecs choose by it.
     device : str, optional
         Where the networks of learned codecs run; None is DIFFC_DEVICE, else the CPU.
-    workshop : Workshop, optional
+    cache : LevelCache, optional
         What codecs that are given the same pictures share.
 
     Raises
@@ -80,7 +80,7 @@ def contender(
             raise ValueError(f"codec {name!r} has no options: write {name!r} for {spec!r}")
         codec = host_codec(name.removesuffix(SHRUNK))
         scales = tuple(SCALES) if name.endswith(SHRUNK) else ("1",)
-        return HostContender(spec, codec, workshop or Workshop(), distance, scales)
+        return HostContender(spec, codec, cache or LevelCache(), distance, scales)
     if name in codecs_available():
         return RegisteredContender(spec, name, options, device)
     points = _entry_points()

@@ -109,13 +109,13 @@ class RegisteredContender:
 
     def encode(self, image: Image.Image, limit: int) -> Attempt:
         """Return the file for a limit, or for the nearest that the codec can reach."""
-        asked = max(limit, 1)
+        size = max(limit, 1)
         try:
-            return Attempt(self._coded(image, asked), f"target_size={asked}")
+            return Attempt(self._coded(image, size), f"target_size={size}")
         except ValueError as error:
             if not isinstance(error.__cause__, RateError):
                 raise
-            nearest = self._nearest(image, asked, error.__cause__)
+            nearest = self._nearest(image, size, error.__cause__)
         return Attempt(self._coded(image, nearest), f"target_size={nearest}")
 
     def _coded(self, image: Image.Image, target_size: int) -> bytes:
@@ -124,7 +124,7 @@ class RegisteredContender:
         options = self._options | {"backend": self._codec.name, "target_size": target_size}
         return encode_image(image, options, strict=True)
 
-    def _nearest(self, image: Image.Image, asked: int, error: RateError) -> int:
+    def _nearest(self, image: Image.Image, size: int, error: RateError) -> int:
         """Return the bytes of a file that a codec can make, from those of its payload."""
         from diffc.captions import caption_metadata, captioned
         from diffc.container.writer import Envelope
@@ -141,7 +141,7 @@ class RegisteredContender:
         )
         lowest = error.lowest + envelope.overhead(error.lowest)
         highest = error.highest + envelope.overhead(error.highest)
-        return lowest if asked < lowest else highest
+        return lowest if size < lowest else highest
 
     def decode(self, data: bytes, size: tuple[int, int] | None = None) -> Image.Image:
         """Return the RGB picture of a file, which says its size itself."""

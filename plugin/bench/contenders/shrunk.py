@@ -20,7 +20,7 @@ Distance = Callable[[Image.Image, Image.Image], float]
 SCALES = {"1": 1.0, "1/1.5": 1.5, "1/2": 2.0, "1/3": 3.0}
 
 
-class Ladder:
+class EncodedLevels:
     """The files that a codec makes of one picture, by level, each made once."""
 
     def __init__(self, codec: HostCodec, picture: Image.Image) -> None:
@@ -39,21 +39,21 @@ class Ladder:
         return len(self.file(level))
 
 
-class Workshop:
-    """The ladders of the picture at hand, which codecs share; another picture clears it."""
+class LevelCache:
+    """The encoded levels of the picture at hand, which codecs share; another picture clears it."""
 
     def __init__(self) -> None:
         self._image: Image.Image | None = None
-        self._ladders: dict[tuple[str, tuple[int, int]], Ladder] = {}
+        self._made: dict[tuple[str, tuple[int, int]], EncodedLevels] = {}
 
-    def ladder(self, codec: HostCodec, image: Image.Image, size: tuple[int, int]) -> Ladder:
-        """Return the ladder of a codec for an image at a size."""
+    def levels(self, codec: HostCodec, image: Image.Image, size: tuple[int, int]) -> EncodedLevels:
+        """Return the levels of a codec for an image at a size."""
         if image is not self._image:
-            self._image, self._ladders = image, {}
+            self._image, self._made = image, {}
         key = codec.name, size
-        if key not in self._ladders:
-            self._ladders[key] = Ladder(codec, resized(image, size))
-        return self._ladders[key]
+        if key not in self._made:
+            self._made[key] = EncodedLevels(codec, resized(image, size))
+        return self._made[key]
 
 
 class HostContender:
@@ -65,7 +65,7 @@ class HostContender:
         As asked.
     codec : HostCodec
         Ready to be used.
-    workshop : Workshop
+    cache : LevelCache
         Shared with other contenders for the same pictures.
     distance : callable, optional
         Of two RGB pictures of one size, smaller for better; needed if there are several scales.
@@ -77,7 +77,7 @@ class HostContender:
         self,
         spec: str,
         codec: HostCodec,
-        workshop: Workshop,
+        cache: LevelCache,
         distance: Distance | None = None,
         scales: Sequence[str] = ("1",),
     ) -> None:
@@ -89,7 +89,7 @@ class HostContender:
         self.label = codec.label if len(scales) == 1 else f"{codec.label}-ds"
         self.extension = codec.extension
         self._codec = codec
-        self._workshop = workshop
+        self._cache = cache
         self._distance = distance
         self._scales = scales
         self._last: tuple[bytes, tuple[int, int]] | None = None
@@ -100,27 +100,27 @@ class HostContender:
 
     def encode(self, image: Image.Image, limit: int) -> Attempt:
         """Return the best file of at most ``limit`` bytes, or the smallest one."""
-        ladders: dict[tuple[int, int], tuple[str, Ladder]] = {}
+        by_size: dict[tuple[int, int], tuple[str, EncodedLevels]] = {}
         for scale in self._scales:
             size = shrunk_size(image.size, scale)
             # small pictures have the same size at several scales
-            ladders.setdefault(size, (scale, self._workshop.ladder(self._codec, image, size)))
+            by_size.setdefault(size, (scale, self._cache.levels(self._codec, image, size)))
         fitting: list[Attempt] = []
         lowest: list[Attempt] = []
-        for scale, ladder in ladders.values():
-            level = highest_fitting(ladder.size, self._codec.highest, limit, self._codec.tolerance)
+        for scale, levels in by_size.values():
+            level = highest_fitting(levels.size, self._codec.highest, limit, self._codec.tolerance)
             chosen = fitting if level is not None else lowest
-            chosen.append(self._attempt(ladder, scale, level or 0))
+            chosen.append(self._attempt(levels, scale, level or 0))
         best = self._best(image, fitting) if fitting else min(lowest, key=lambda a: len(a.data))
         self._last = best.data, image.size
         return best
 
-    def _attempt(self, ladder: Ladder, scale: str, level: int) -> Attempt:
+    def _attempt(self, levels: EncodedLevels, scale: str, level: int) -> Attempt:
         value = self._codec.value_of(level)
         setting = f"{self._codec.setting}={value:.10g}"
         if len(self._scales) > 1:
             setting += f" scale={scale}"
-        return Attempt(ladder.file(level), setting)
+        return Attempt(levels.file(level), setting)
 
     def _best(self, image: Image.Image, attempts: list[Attempt]) -> Attempt:
         if len(attempts) == 1 or self._distance is None:

@@ -34,7 +34,7 @@ def write_markdown(path: Path, results: Results) -> None:
 
 
 def _what(results: Results) -> str:
-    images = results.asked.images
+    images = results.run_file.images
     sizes = sorted({f"{each['width']}x{each['height']}" for each in images})
     shown = ", ".join(sizes) if len(sizes) <= 4 else f"{len(sizes)} sizes"
     together = hashlib.sha256("".join(each["sha256"] for each in images).encode())
@@ -46,18 +46,18 @@ def _what(results: Results) -> str:
 
 
 def _command(results: Results) -> str:
-    asked = results.asked
-    codecs = shlex.quote(",".join(map(label_of, asked.codecs)))
+    run_file = results.run_file
+    codecs = shlex.quote(",".join(map(label_of, run_file.codecs)))
     anchor = shlex.quote(label_of(results.anchor))
-    bpps = " ".join(map(target_text, asked.targets))
+    bpps = " ".join(map(target_text, run_file.targets))
     weights = (
         " \\\n  --perceptual-weights WEIGHTS"
-        if asked.perceptual_weights != weights_sha256()
+        if run_file.perceptual_weights != weights_sha256()
         else ""
     )
-    device = f" --device {asked.device}" if asked.device != "cpu" else ""
+    device = f" --device {run_file.device}" if run_file.device != "cpu" else ""
     return (
         "```sh\n"
         f"diffc bench PHOTOS --codecs {codecs} \\\n  --bpp {bpps} --out DIR{weights}{device} \\\n"
-        f"  --images {len(asked.images)} --anchor {anchor} --results docs/results.md\n```\n"
+        f"  --images {len(run_file.images)} --anchor {anchor} --results docs/results.md\n```\n"
     )

@@ -38,13 +38,13 @@ _NAMES = {
 
 def method(results: Results) -> list[str]:
     """Return sentences on what the figures are, a paragraph each."""
-    asked = results.asked
+    run_file = results.run_file
     lines = list(_RULES)
-    names = {parse_spec(each)[0].removesuffix(SHRUNK) for each in asked.codecs}
+    names = {parse_spec(each)[0].removesuffix(SHRUNK) for each in run_file.codecs}
     used = [f"{each.label}: {each.about}" for each in HOST_CODECS.values() if each.name in names]
     if used:
         lines.append(f"Encoders of other formats: {'; '.join(used)}; otherwise their defaults.")
-    if any(codec.endswith(SHRUNK) for codec in asked.codecs):
+    if any(codec.endswith(SHRUNK) for codec in run_file.codecs):
         lines.append(
             "A codec with -ds codes the picture at 1, 1/1.5, 1/2 or 1/3 of its sides and enlarges "
             "what is decoded, whichever of the files that fit is the best by "
@@ -55,14 +55,16 @@ def method(results: Results) -> list[str]:
         about = f": {measure.about}" if measure.about else ""
         lines.append(f"{measure.label}{f' ({told})' if told else ''}{about}.")
     lines.append(_LIMITS)
-    for name, why in asked.missing.items():
+    for name, why in run_file.missing.items():
         label = MEASURES[name].label if name in MEASURES else name
         lines.append(f"Not measured: {label}. {why[:1].upper()}{why[1:]}.")
-    of = "of the package" if asked.perceptual_weights == weights_sha256() else "another file"
-    lines.append(f"Weights of VGG-19: {of}, with SHA-256 {asked.perceptual_weights[:16]}….")
+    of = "of the package" if run_file.perceptual_weights == weights_sha256() else "another file"
+    lines.append(f"Weights of VGG-19: {of}, with SHA-256 {run_file.perceptual_weights[:16]}….")
     return lines
 
 
 def machine(results: Results) -> list[tuple[str, str]]:
     """Return names and values of what the machine is."""
-    return [(_NAMES.get(name, name), str(value)) for name, value in results.asked.machine.items()]
+    return [
+        (_NAMES.get(name, name), str(value)) for name, value in results.run_file.machine.items()
+    ]

@@ -61,7 +61,7 @@ def write_report(
     OSError
         If something cannot be read or written.
     """
-    targets = results.asked.targets
+    targets = results.run_file.targets
     if first_target is not None and first_target not in targets:
         known = ", ".join(map(target_text, targets))
         raise ValueError(f"the run's targets are {known}, not {first_target!r}: choose one")
@@ -80,7 +80,7 @@ def write_report(
 def _page(
     results: Results, title: str, pictures: Embedded, first: dict[str, int], limit: int
 ) -> str:
-    asked = results.asked
+    run_file = results.run_file
     codecs = codec_table(results)
     style = _asset("style.css")
     script = "\n".join(map(_asset, _SCRIPTS))
@@ -93,14 +93,14 @@ def _page(
     )
     text: str = environment.from_string(_asset("page.html")).render(
         title=title,
-        lead=_lead(asked),
-        version=asked.diffc,
+        lead=_lead(run_file),
+        version=run_file.diffc,
         style=safe(style),
         style_hash=_hash(style),
         script=safe(script),
         script_hash=_hash(script),
-        quality=[quality_table(results, target) for target in asked.targets],
-        spectra=[table for each in asked.targets if (table := spectrum_table(results, each))],
+        quality=[quality_table(results, target) for target in run_file.targets],
+        spectra=[table for each in run_file.targets if (table := spectrum_table(results, each))],
         bd=rates if known else None,
         speed=speed_table(results),
         failures=[row for row in results.rows.values() if row.error is not None],
@@ -113,7 +113,7 @@ def _page(
         data={
             "measures": [_described(measure, codecs) for measure in results.averaged],
             "codecs": codecs,
-            "targets": [target_text(each) for each in asked.targets],
+            "targets": [target_text(each) for each in run_file.targets],
             "images": image_table(results, pictures.images, pictures.places),
             "first": first,
         },
@@ -136,7 +136,7 @@ def _described(measure: Measure, codecs: list[dict[str, Any]]) -> dict[str, Any]
 
 def codec_table(results: Results) -> list[dict[str, Any]]:
     """Return what the page says of each codec: name, colour and curves."""
-    styles = _styles(results.asked.codecs)
+    styles = _styles(results.run_file.codecs)
     return [
         {
             "label": results.label(codec),
@@ -144,7 +144,7 @@ def codec_table(results: Results) -> list[dict[str, Any]]:
             "dashed": styles[codec][1],
             "curves": _curves(results, codec),
         }
-        for codec in results.asked.codecs
+        for codec in results.run_file.codecs
     ]
 
 
@@ -167,10 +167,10 @@ def _styles(codecs: list[str]) -> dict[str, tuple[int, bool]]:
 
 def _curves(results: Results, codec: str) -> dict[str, Any]:
     curves: dict[str, list[dict[str, Any]]] = {}
-    for target in results.asked.targets:
+    for target in results.run_file.targets:
         cell = results.cell(codec, target)
         # a mean over other images would be no point of the same curve
-        if cell.images < len(results.asked.images):
+        if cell.images < len(results.run_file.images):
             continue
         for measure in results.averaged:
             value = cell.measures.get(measure.name)
@@ -196,14 +196,14 @@ def _title(results: Results) -> str:
     return "Image codecs at equal bytes"
 
 
-def _lead(asked: RunFile) -> str:
+def _lead(run_file: RunFile) -> str:
     def counted(count: int, noun: str) -> str:
         return f"{count} {noun}{'' if count == 1 else 's'}"
 
-    *others, last = map(target_text, asked.targets)
+    *others, last = map(target_text, run_file.targets)
     targets = f"{', '.join(others)} and {last}" if others else last
     return (
-        f"{counted(len(asked.images), 'image')}, {counted(len(asked.codecs), 'codec')}, "
+        f"{counted(len(run_file.images), 'image')}, {counted(len(run_file.codecs), 'codec')}, "
         f"files of at most {targets} bits per pixel."
     )
 
@@ -214,7 +214,7 @@ def _first_view(results: Results, first_target: float | None) -> dict[str, int]:
     The first codec that has a picture stands to the right, and to the left the first other one
     whose files meet the target for every image; else any other one, or the original.
     """
-    targets, codecs = results.asked.targets, results.asked.codecs
+    targets, codecs = results.run_file.targets, results.run_file.codecs
     target = len(targets) // 2 if first_target is None else targets.index(first_target)
     cells = [results.cell(codec, targets[target]) for codec in codecs]
     coded = [number for number, cell in enumerate(cells) if cell.images]

@@ -120,8 +120,8 @@ def picture_paths(results: Results, image: str) -> list[Path]:
     """
     rows = (
         results.rows.get((image, codec, t))
-        for t in results.asked.targets
-        for codec in results.asked.codecs
+        for t in results.run_file.targets
+        for codec in results.run_file.codecs
     )
     decoded = (results.folder / row.picture for row in rows if row is not None and row.picture)
     paths = [Places(results.folder).original(image), *decoded]
@@ -139,7 +139,7 @@ def image_table(
     results: Results, shown: list[str], places: dict[Path, int]
 ) -> list[dict[str, Any]]:
     """Return what the viewer says of each image that it shows."""
-    sizes = {each["name"]: each for each in results.asked.images}
+    sizes = {each["name"]: each for each in results.run_file.images}
     return [
         {
             "name": image,
@@ -149,9 +149,9 @@ def image_table(
             "rows": [
                 [
                     _shown_row(results, results.rows.get((image, codec, target)), places)
-                    for codec in results.asked.codecs
+                    for codec in results.run_file.codecs
                 ]
-                for target in results.asked.targets
+                for target in results.run_file.targets
             ],
         }
         for image in shown

@@ -50,10 +50,10 @@ def write_curves(results: Results) -> list[Path]:
     for measure in results.averaged:
         joined: dict[str, Curve] = {}
         apart: dict[str, Curve] = {}
-        for codec in results.asked.codecs:
-            cells = [results.cell(codec, target) for target in results.asked.targets]
+        for codec in results.run_file.codecs:
+            cells = [results.cell(codec, target) for target in results.run_file.targets]
             # a mean over fewer images compares with nothing
-            coded = [cell for cell in cells if cell.images == len(results.asked.images)]
+            coded = [cell for cell in cells if cell.images == len(results.run_file.images)]
             points = [
                 (results.meets(cell), (cell.bpp or 0.0, cell.measures.get(measure.name)))
                 for cell in coded
@@ -63,13 +63,13 @@ def write_curves(results: Results) -> list[Path]:
             apart[codec] = list(dict.fromkeys(point for met, point in points if not met))
         every = [value for each in (joined, apart) for c in each.values() for _, value in c]
         if any(value is not None for value in every):
-            count = len(results.asked.images)
+            count = len(results.run_file.images)
             files += write_plot(
                 plots / measure.name,
                 measure,
                 joined,
                 apart,
-                labels=results.asked.labels,
+                labels=results.run_file.labels,
                 logarithmic=True,
                 title=f"Mean of {count} image{'' if count == 1 else 's'}",
             )

@@ -64,8 +64,8 @@ class Results:
     ----------
     folder : Path
         The run's.
-    asked : RunFile
-        What was asked.
+    run_file : RunFile
+        Its codecs, targets and images.
     rows : dict
         Rows by (image, codec, target).
     cells : dict
@@ -79,7 +79,7 @@ class Results:
     """
 
     folder: Path
-    asked: RunFile
+    run_file: RunFile
     rows: dict[Key, Row]
     cells: dict[tuple[str, float], Cell]
     anchor: str
@@ -89,7 +89,7 @@ class Results:
     @property
     def images(self) -> list[str]:
         """Names of the images, in the order of the run."""
-        return [each["name"] for each in self.asked.images]
+        return [each["name"] for each in self.run_file.images]
 
     @property
     def measures(self) -> list[Measure]:
@@ -107,7 +107,7 @@ class Results:
 
     def label(self, codec: str) -> str:
         """Return what a codec is called."""
-        return self.asked.labels.get(codec) or label_of(codec)
+        return self.run_file.labels.get(codec) or label_of(codec)
 
     def cell(self, codec: str, target_bpp: float) -> Cell:
         """Return one cell."""
@@ -118,11 +118,11 @@ class Results:
 
     def meets(self, cell: Cell) -> bool:
         """Tell whether a codec's files meet the target for every image of the run."""
-        return cell.reached == len(self.asked.images)
+        return cell.reached == len(self.run_file.images)
 
     def curve(self, codec: str) -> list[Cell]:
         """Return a codec's cells that all images reached; others are no points of one curve."""
-        cells = (self.cells[codec, target] for target in self.asked.targets)
+        cells = (self.cells[codec, target] for target in self.run_file.targets)
         return [cell for cell in cells if self.meets(cell)]
 
 
@@ -148,25 +148,25 @@ def read_results(folder: Path, anchor: str | None = None) -> Results:
     OSError
         If it cannot be read.
     """
-    asked = read_run(folder)
+    run_file = read_run(folder)
     rows = {row.key: row for row in RowStore(folder).rows()}
-    names = [each["name"] for each in asked.images]
+    names = [each["name"] for each in run_file.images]
     cells = {
         (codec, target): _cell(
             Places(folder),
             (codec, target),
             [rows[key] for name in names if (key := (name, codec, target)) in rows],
         )
-        for codec in asked.codecs
-        for target in asked.targets
+        for codec in run_file.codecs
+        for target in run_file.targets
     }
-    against = choose_anchor(asked.codecs, anchor)
-    found = Results(folder, asked, rows, cells, against, {}, read_speed(folder))
+    against = choose_anchor(run_file.codecs, anchor)
+    found = Results(folder, run_file, rows, cells, against, {}, read_speed(folder))
     theirs = found.curve(against)
-    for codec in asked.codecs:
+    for codec in run_file.codecs:
         if codec != against:
             ours = found.curve(codec)
-            rated = [MEASURES[name] for name in asked.measures if MEASURES[name].rated]
+            rated = [MEASURES[name] for name in run_file.measures if MEASURES[name].rated]
             found.bd_rates[codec] = {each.name: _bd_rate(theirs, ours, each) for each in rated}
     return found
 
@@ -183,7 +183,7 @@ def write_summary(results: Results) -> None:
     rates = results.bd_rates
     summary = {
         "anchor": results.anchor,
-        "images": len(results.asked.images),
+        "images": len(results.run_file.images),
         "cells": [asdict(cell) for cell in results.cells.values()],
         "bd_rate": {c: {name: r.percent for name, r in of.items()} for c, of in rates.items()},
         "bd_notes": {
@@ -196,7 +196,7 @@ def write_summary(results: Results) -> None:
     write_whole(results.folder / SUMMARY, text.encode())
 
 
-def choose_anchor(codecs: Sequence[str], asked: str | None) -> str:
+def choose_anchor(codecs: Sequence[str], wanted: str | None) -> str:
     """Return the codec that BD-rates are against.
 
     Raises
@@ -204,10 +204,10 @@ def choose_anchor(codecs: Sequence[str], asked: str | None) -> str:
     ValueError
         If the one asked for is not among the codecs.
     """
-    if asked is not None and asked not in codecs:
-        raise ValueError(f"the anchor is one of {', '.join(codecs)}, not {asked!r}: choose one")
-    if asked is not None:
-        return asked
+    if wanted is not None and wanted not in codecs:
+        raise ValueError(f"the anchor is one of {', '.join(codecs)}, not {wanted!r}: choose one")
+    if wanted is not None:
+        return wanted
     return next((each for each in _ANCHORS if each in codecs), codecs[0])
 
 

@@ -127,12 +127,12 @@ class Table:
 
 def all_tables(results: Results) -> list[Table]:
     """Return the tables of quality at each target, of BD-rates and of speed, as far as they are."""
-    targets = results.asked.targets
+    targets = results.run_file.targets
     tables = [quality_table(results, target) for target in targets]
     spectra = [table for target in targets if (table := spectrum_table(results, target))]
     # the same note once
     tables += [*(replace(each, notes=()) for each in spectra[:-1]), *spectra[-1:]]
-    if len(results.asked.codecs) > 1:
+    if len(results.run_file.codecs) > 1:
         tables.append(bd_rate_table(results))
     speed = speed_table(results)
     return tables if speed is None else [*tables, speed]
@@ -144,7 +144,7 @@ def quality_table(results: Results, target: float) -> Table:
     The best of a column is marked among the codecs whose files meet the target for every image, if
     there are two of them.
     """
-    cells = [results.cell(codec, target) for codec in results.asked.codecs]
+    cells = [results.cell(codec, target) for codec in results.run_file.codecs]
     measures = results.averaged
     best = _best([cell.measures for cell in cells if results.meets(cell)], measures)
     lines = []
@@ -152,7 +152,7 @@ def quality_table(results: Results, target: float) -> Table:
         rivals = best if results.meets(cell) else {}
         figures = [_measured(cell.measures, each, rivals, cell) for each in measures]
         rate = Figure(NONE if cell.bpp is None else f"{cell.bpp:.4f}")
-        remark = _remark(cell, len(results.asked.images))
+        remark = _remark(cell, len(results.run_file.images))
         lines.append(Line(results.label(cell.codec), [rate, *figures], remark, number))
     columns = [Column("bpp"), *map(_column, measures)]
     return Table(f"At most {target_text(target)} bpp", columns, lines)
@@ -234,7 +234,7 @@ def _remark(cell: Cell, images: int) -> str:
 def spectrum_table(results: Results, target: float) -> Table | None:
     """Return the spectrum of detail of all codecs at a target, None if no picture was large enough."""
     lines = []
-    for number, codec in enumerate(results.asked.codecs):
+    for number, codec in enumerate(results.run_file.codecs):
         cell = results.cell(codec, target)
         texts = [_text(cell.measures.get(band), 2) for band in BANDS]
         lines.append(Line(results.label(codec), [*map(Figure, texts)], codec=number))
@@ -254,7 +254,7 @@ def bd_rate_table(results: Results) -> Table:
     theirs = len(results.curve(results.anchor))
     lines = []
     remarks: list[str] = []
-    for number, codec in enumerate(results.asked.codecs):
+    for number, codec in enumerate(results.run_file.codecs):
         if codec == results.anchor:
             continue
         label = results.label(codec)
@@ -272,7 +272,7 @@ def bd_rate_table(results: Results) -> Table:
             which = ", ".join(MEASURES[name].label for name in names)
             every = len(names) == len(rates)
             remarks.append(f"{mark} {label}{'' if every else f' ({which})'}: {note}.")
-    rated = (MEASURES[name] for name in results.asked.measures)
+    rated = (MEASURES[name] for name in results.run_file.measures)
     columns = [Column(each.label) for each in rated if each.rated]
     title = f"BD-rate against {results.label(results.anchor)}"
     return Table(title, [*columns, Column("targets")], lines, [_BD_NOTE, *remarks])
@@ -287,7 +287,7 @@ def _rate_figure(percent: float | None, note: str) -> Figure:
 
 def speed_table(results: Results) -> Table | None:
     """Return seconds and memory, None if nothing was timed; of several images of a size the median."""
-    codecs = results.asked.codecs
+    codecs = results.run_file.codecs
     groups: dict[tuple[int, float, str, str], list[dict[str, Any]]] = {}
     for line in results.speed:
         if line["codec"] in codecs:

@@ -29,10 +29,10 @@ class Run:
 
     Parameters
     ----------
-    asked : RunFile
-        What this call asked.
-    whole : RunFile
-        With what earlier calls asked in the same folder.
+    request : RunFile
+        What this call asks for.
+    run_file : RunFile
+        With what earlier calls asked for in the same folder.
     sources : list of Source
         The images that can be read.
     contenders : list of Contender
@@ -45,8 +45,8 @@ class Run:
         How many images could not be read.
     """
 
-    asked: RunFile
-    whole: RunFile
+    request: RunFile
+    run_file: RunFile
     sources: list[Source]
     contenders: list[Contender]
     measurer: Measurer
@@ -114,7 +114,7 @@ def prepare(
             sources.append(source)
     if not sources:
         raise ValueError("no image can be read: name others")
-    asked = RunFile(
+    request = RunFile(
         diffc=diffc.__version__,
         images=described,
         codecs=list(codecs),
@@ -129,9 +129,9 @@ def prepare(
         comparison=comparison,
     )
     clear(out)
-    whole = open_run(out, asked)
+    run_file = open_run(out, request)
     unreadable = len(paths) - len(sources)
-    return Run(asked, whole, sources, made, measurer, Places(out), unreadable)
+    return Run(request, run_file, sources, made, measurer, Places(out), unreadable)
 
 
 def _checked_targets(bpps: Sequence[float]) -> list[float]:

@@ -125,12 +125,12 @@ class JsonLines:
     def __init__(self, path: Path) -> None:
         self._path = path
         data = path.read_bytes() if path.exists() else b""
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):
+        lines = data[: data.rfind(b"\n") + 1]
+        if len(lines) < len(data):
             with path.open("r+b") as file:
-                file.truncate(len(whole))
+                file.truncate(len(lines))
         self._objects: list[dict[str, Any]] = []
-        for number, line in enumerate(whole.splitlines(), 1):
+        for number, line in enumerate(lines.splitlines(), 1):
             try:
                 value = parse(line)
             except ValueError:

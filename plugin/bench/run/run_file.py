@@ -153,7 +153,7 @@ def _makes_sense(run: RunFile) -> bool:
     return all(record(_Image, each) is not None for each in run.images)
 
 
-def open_run(folder: Path, asked: RunFile) -> RunFile:
+def open_run(folder: Path, wanted: RunFile) -> RunFile:
     """Begin a run in a folder, or go on with the one there; return the two together.
 
     Codecs and targets may be added to those that are there.  Labels that several codecs share are
@@ -168,32 +168,32 @@ def open_run(folder: Path, asked: RunFile) -> RunFile:
     if (folder / RUN).exists():
         there = read_run(folder)
         for name, what in _FIXED.items():
-            if getattr(there, name) != getattr(asked, name):
+            if getattr(there, name) != getattr(wanted, name):
                 raise ValueError(
                     f"{folder} holds a run with {what}: name another folder with --out"
                 )
-        _check_identities(folder, there, asked)
-        asked = replace(
-            asked,
-            codecs=list(dict.fromkeys([*there.codecs, *asked.codecs])),
-            labels=_unlike(there.labels, asked.labels),
-            targets=sorted({*there.targets, *asked.targets}),
-            identities=there.identities | asked.identities,
-            machine=_both(there.machine, asked.machine),
+        _check_identities(folder, there, wanted)
+        wanted = replace(
+            wanted,
+            codecs=list(dict.fromkeys([*there.codecs, *wanted.codecs])),
+            labels=_unlike(there.labels, wanted.labels),
+            targets=sorted({*there.targets, *wanted.targets}),
+            identities=there.identities | wanted.identities,
+            machine=_both(there.machine, wanted.machine),
         )
     # what a kill left before there was a run is hidden
     elif folder.exists() and any(not each.name.startswith(".") for each in folder.iterdir()):
         raise ValueError(f"{folder} holds something else: name an empty folder with --out")
     else:
-        asked = replace(asked, labels=_unlike({}, asked.labels))
-    text = (json.dumps(asdict(asked), ensure_ascii=False, indent=1) + "\n").encode()
+        wanted = replace(wanted, labels=_unlike({}, wanted.labels))
+    text = (json.dumps(asdict(wanted), ensure_ascii=False, indent=1) + "\n").encode()
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / RUN, text)
-    return asked
+    return wanted
 
 
-def _check_identities(folder: Path, there: RunFile, asked: RunFile) -> None:
-    for codec, now in asked.identities.items():
+def _check_identities(folder: Path, there: RunFile, wanted: RunFile) -> None:
+    for codec, now in wanted.identities.items():
         before = there.identities.get(codec, now)
         if before != now:
             raise ValueError(
@@ -202,10 +202,10 @@ def _check_identities(folder: Path, there: RunFile, asked: RunFile) -> None:
             )
 
 
-def _unlike(there: dict[str, str], asked: dict[str, str]) -> dict[str, str]:
+def _unlike(there: dict[str, str], wanted: dict[str, str]) -> dict[str, str]:
     """Return labels by spec; those that others have are numbered."""
     labels = dict(there)
-    for spec, plain in asked.items():
+    for spec, plain in wanted.items():
         if spec in labels:
             continue
         label, number = plain, 2

@@ -183,18 +183,18 @@ def run(
     int
         How many rows failed.
     """
-    asked, whole = prepared.asked, prepared.whole
+    request, run_file = prepared.request, prepared.run_file
     store = RowStore(prepared.places.folder)
-    total = len(prepared.sources) * len(asked.codecs) * len(asked.targets)
+    total = len(prepared.sources) * len(request.codecs) * len(request.targets)
     done = failed = 0
     for source in prepared.sources:
         wanted = [
             (contender, target)
             for contender in prepared.contenders
-            for target in asked.targets
+            for target in request.targets
             if not store.done(source.name, contender.spec, target)
         ]
-        done += len(asked.codecs) * len(asked.targets) - len(wanted)
+        done += len(request.codecs) * len(request.targets) - len(wanted)
         if not wanted:
             continue
         image = read_rgb(source.path)
@@ -210,7 +210,9 @@ def run(
                 where = f"{source.name}, {contender.spec} at {target_text(target)} bpp"
                 complain(f"diffc: {where}: {row.error}")
     progress("", done, total)
-    names = [each["name"] for each in whole.images]
-    store.sort((n, codec, bpp) for n in names for codec in whole.codecs for bpp in whole.targets)
+    names = [each["name"] for each in run_file.images]
+    store.sort(
+        (n, codec, bpp) for n in names for codec in run_file.codecs for bpp in run_file.targets
+    )
     store.write_csv()
     return failed

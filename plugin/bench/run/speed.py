@@ -33,14 +33,16 @@ class Job:
         return self.row.codec, self.row.target_bpp, self.device, self.row.image
 
 
-def jobs(folder: Path, whole: RunFile, *, images: int = 1, every_target: bool = False) -> list[Job]:
+def jobs(
+    folder: Path, run_file: RunFile, *, images: int = 1, every_target: bool = False
+) -> list[Job]:
     """Return the measurements that are missing.
 
     Parameters
     ----------
     folder : Path
         The run's; rows with an error are left out.
-    whole : RunFile
+    run_file : RunFile
         What was asked.
     images : int
         The first so many images.
@@ -51,12 +53,12 @@ def jobs(folder: Path, whole: RunFile, *, images: int = 1, every_target: bool = 
         (each["codec"], each["target_bpp"], each["device"], each["image"])
         for each in read_speed(folder)
     }
-    names = [each["name"] for each in whole.images[:images]]
-    middle = whole.targets[(len(whole.targets) - 1) // 2]
-    targets = whole.targets if every_target else [middle]
+    names = [each["name"] for each in run_file.images[:images]]
+    middle = run_file.targets[(len(run_file.targets) - 1) // 2]
+    targets = run_file.targets if every_target else [middle]
     rows = {row.key: row for row in RowStore(folder).rows() if row.error is None}
     found = []
-    for codec in whole.codecs:
+    for codec in run_file.codecs:
         for target in targets:
             for name in names:
                 row = rows.get((name, codec, target))
