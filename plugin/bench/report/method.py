@@ -22,9 +22,8 @@ _RULES = (
     ),
 )
 _LIMITS = (
-    "Distances by networks go by features, which a fine mesh of lines can please; and none of these "
-    "figures was fitted to people's judgement of such pictures. Look at the spectrum of detail, and at "
-    "the pictures."
+    "Distances by networks go by features, which a fine mesh of lines can please though people see it "
+    "at once: look at the spectrum of detail, too, and at the pictures."
 )
 _NAMES = {
     "processor": "Processor",

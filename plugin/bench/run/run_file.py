@@ -1,4 +1,4 @@
-"""``run.json``: what a run was asked, so that it is resumed only with the same question; and where a run's folder keeps what."""
+"""``run.json``: what a run was asked, so that only the same question resumes it; and where what is kept."""
 
 from __future__ import annotations
 

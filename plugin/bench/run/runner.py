@@ -8,27 +8,24 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from diffc.bench.contenders.contender import Contender
-from diffc.bench.measures.available import SET_MEASURES
-from diffc.bench.run.pictures import png_bytes, write_into
-from diffc.bench.run.records import Row
+from diffc.bench.contenders.specs import target_text
+from diffc.bench.measures.available import SET_MEASURES, Measurer
+from diffc.bench.run.pictures import png_bytes, read_rgb, write_into
+from diffc.bench.run.preparation import Complain, Run, prepare
+from diffc.bench.run.records import Row, RowStore
 from diffc.bench.run.run_file import Places
 from diffc.errors import reason_of
 
-if TYPE_CHECKING:
-    from diffc.bench.measures.available import Measurer
-from collections.abc import Callable
+__all__ = ["Complain", "Progress", "Run", "prepare", "run"]
 
-from diffc.bench.contenders.specs import target_text
-from diffc.bench.run.pictures import read_rgb
-from diffc.bench.run.preparation import Complain, Run, prepare
-from diffc.bench.run.records import RowStore
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -154,11 +151,6 @@ def _features(measurer: Measurer, picture: Image.Image) -> dict[str, bytes]:
         np.save(out, features.astype(np.float16))
         made[measure] = out.getvalue()
     return made
-
-
-__all__ = ["Complain", "Progress", "Run", "prepare", "run"]
-
-Progress = Callable[[str, int, int], None]
 
 
 def run(
