@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from diffc.batch import decode_batch as decode_batch
     from diffc.batch import encode_batch as encode_batch
     from diffc.codec import Codec as Codec
+    from diffc.codec_list import codecs_available as codecs_available
     from diffc.decode_options import decoding as decoding
-    from diffc.registry import codecs_available as codecs_available
     from diffc.registry import register_codec as register_codec
 
 __version__ = "0.1.0"
@@ -31,7 +31,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "Codec": "diffc.codec",
     "Info": "diffc.api",
-    "codecs_available": "diffc.registry",
+    "codecs_available": "diffc.codec_list",
     "decode": "diffc.api",
     "decode_batch": "diffc.batch",
     "decoding": "diffc.decode_options",

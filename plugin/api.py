@@ -217,13 +217,15 @@ def as_kind(picture: Image.Image, to: str) -> Any:
 
 def info_of(header: Header) -> dict[str, Any]:
     """Return what an opened image's ``info`` holds."""
+    from diffc.registry import is_generative
+
     names = {"exif": "exif", "icc": "icc_profile", "xmp": "xmp"}
     found: dict[str, Any] = {
         names[name]: data for name, data in header.metadata.items() if name in names
     }
     if "caption" in header.metadata:
         found["caption"] = header.metadata["caption"].decode()
-    found["diffc"] = {"codec": header.codec, "generative": True}
+    found["diffc"] = {"codec": header.codec, "generative": is_generative(header.codec)}
     return found
 
 

@@ -7,16 +7,19 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from diffc.option import Option
+
 if TYPE_CHECKING:
-    from diffc.codec import Settings
+    from diffc.codec import Codec
     from diffc.pictures.pixels import Picture
 
 MOST_CHARACTERS = 200
 AUTO = "auto"
+CAPTION = Option("caption", str, longest=MOST_CHARACTERS)
 
 
 def check_caption(caption: object) -> None:
-    """Check the setting ``caption`` of a codec's encoder.
+    """Check the option ``caption`` of a codec's encoder.
 
     Parameters
     ----------
@@ -30,42 +33,31 @@ def check_caption(caption: object) -> None:
     """
     if caption is None:
         return
-    if not isinstance(caption, str):
-        raise ValueError(f"caption is a text or 'auto', not {caption!r}: pass a str")
-    if len(caption) > MOST_CHARACTERS:
-        raise ValueError(
-            f"caption has at most {MOST_CHARACTERS} characters, not {len(caption)}: shorten it"
-        )
-    try:
-        caption.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError(
-            f"caption is a text that UTF-8 can hold, not {caption!r} ({error.reason}): drop the rest"
-        ) from error
+    CAPTION.check(caption)
 
 
-def captioned(settings: Settings, picture: Picture) -> Settings:
-    """Return settings whose caption is a text or None: "auto" gives way to one that is made.
+def captioned(codec: Codec, picture: Picture) -> Codec:
+    """Return a codec whose caption is a text or None: "auto" gives way to one that is made.
 
     Raises
     ------
     ValueError
         If one has to be made and no captioner can be used here.
     """
-    if getattr(settings, "caption", None) != AUTO:
-        return settings
+    if getattr(codec, "caption", None) != AUTO:
+        return codec
     from diffc.pictures.pixels import to_tensor
 
     # loads the packages of the extra "caption", which nothing else here needs
     captioner = import_module("diffc.codecs.shared.captioner")
-    text = captioner.caption_of(to_tensor(picture), device=settings.device)
+    text = captioner.caption_of(to_tensor(picture), device=codec.device)
     changes: dict[str, Any] = {"caption": text or None}
-    return replace(settings, **changes)
+    return replace(codec, **changes)
 
 
-def caption_metadata(settings: Settings) -> dict[str, bytes]:
-    """Return what a file stores for the caption in settings; nothing for an empty one."""
-    caption = getattr(settings, "caption", None)
+def caption_metadata(codec: Codec) -> dict[str, bytes]:
+    """Return what a file stores for a codec's caption; nothing for an empty one."""
+    caption = getattr(codec, "caption", None)
     return {"caption": caption.encode()} if isinstance(caption, str) and caption else {}
 
 

@@ -1,7 +1,8 @@
 """The contract between the core and a codec: everything a codec has to offer, in one file.
 
-A codec turns pixels into a payload and back.  The core does the rest: modes, alpha, metadata,
-colour, the container, checksums and the search for a codec by its name.
+A codec is one frozen dataclass.  Its fields are the options of its encoder, declared with `option`;
+it turns pixels into a payload and back.  The core does the rest: modes, alpha, metadata, colour, the
+container, checksums, keywords, the command line and the lists that name the codec.
 
 Two classes may share a name only if each decodes the other's data; a change of the bitstream is a
 new `Codec.bitstream_version`, and versions once released decode for ever.
@@ -10,14 +11,32 @@ new `Codec.bitstream_version`, and versions once released decode for ever.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from diffc.errors import FileError
+from diffc.option import option, options_of
 from diffc.progress import part_of
+from diffc.rate import Rate
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+__all__ = [
+    "Codec",
+    "Coded",
+    "DecodeOptions",
+    "Encoded",
+    "ModelKind",
+    "Picture",
+    "Progress",
+    "Rate",
+    "Traits",
+    "no_progress",
+    "option",
+    "options_of",
+]
 
 Progress = Callable[[int, int], None]
 
@@ -27,21 +46,27 @@ def no_progress(step: int, total: int) -> None:
 
 
 @dataclass(frozen=True)
-class Capabilities:
-    """What a codec can do besides coding a picture at some rate.
+class Traits:
+    """What a codec is like besides coding a picture at some rate; the conformance kit tries it.
 
     Parameters
     ----------
+    generative : bool
+        Decoding may show detail that was not in the picture; files say so.
+    lossless : bool
+        At quality 100 the decoded picture has the pixels that were encoded.
     continuous_rate : bool
         Byte targets are met with at most 5 % unused.
     progressive : bool
         A prefix of the payload decodes to a coarser picture.
     region_of_interest : bool
-        Settings has a field ``roi``, a map of weights.
+        There is an option ``roi``, a map of weights.
     caption : bool
-        Settings has a field ``caption``, a text.
+        There is an option ``caption``, a text that the file stores.
     """
 
+    generative: bool = True
+    lossless: bool = False
     continuous_rate: bool = False
     progressive: bool = False
     region_of_interest: bool = False
@@ -49,60 +74,84 @@ class Capabilities:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """Options of a codec's encoder.
-
-    Subclasses are frozen dataclasses too.  They add fields, each with a default, and check types
-    and ranges in a ``__post_init__`` that calls this one; what is wrong is a `ValueError`, before
-    any work is done.
+class ModelKind:
+    """A kind of models that a codec can use.
 
     Parameters
     ----------
-    model : str, optional
-        Name of an embedded model, or a directory; None is the codec's own choice.
-    device : str, optional
-        A torch device; None is the environment's DIFFC_DEVICE, else the CPU.
+    name : str
+        As ``kind`` in a model's config.json says.
+    embedded : mapping
+        Names for ``model=`` to where these models lie, ``"package:folder/inside"``; the default
+        comes first.
+    mark : str
+        For directories of others, whose config.json does not say a kind: the file that tells them.
+    parts : tuple of tuple of str
+        Of such a directory, the subfolders whose weights count; of alternatives, the first there is.
+    texts : bool
+        Its text encoders count always, not only where there is a prompt.
+    converter : str
+        ``"package.module:function"`` that makes a model's folder of a released checkpoint, from
+        (weights, the network's arguments, folder); empty if there is none.
     """
 
-    model: str | None = None
-    device: str | None = None
-
-    def __post_init__(self) -> None:
-        """Check types."""
-        for name in ("model", "device"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
-                raise ValueError(f"{name} is a text, not {value!r}: pass a str, or leave it out")
+    name: str
+    embedded: Mapping[str, str] = field(default_factory=dict)
+    mark: str = ""
+    parts: tuple[tuple[str, ...], ...] = ()
+    texts: bool = False
+    converter: str = ""
 
 
 @dataclass(frozen=True)
-class Rate:
-    """How large the coded picture may be.
+class Picture:
+    """What an encoder is given.
 
     Parameters
     ----------
-    room : callable, optional
-        Maps (number of parameter bytes, whether there is a fingerprint) to the largest payload in
-        bytes that keeps the file within its target; negative if none does.  None when the caller
-        gave a quality instead.
-    quality : float
-        0 to 100, where larger is never smaller in bytes.  Holds if ``room`` is None.
-    asked : bool
-        Whether the caller gave a rate at all; if not, a codec's own aim (such as a PSNR) holds.
+    pixels : Tensor
+        (3, height, width), float32 in [0, 1], sRGB, on the CPU, in any memory order.  They stay as
+        they are.
+    grey : bool
+        Whether the file is of mode L or LA: all channels are the same, and one is kept.
+    source : bytes, optional
+        For codecs that ask for it (`Codec.takes_source`): the file that the picture was opened
+        from, if its pixels are still these.
     """
 
-    room: Callable[[int, bool], int] | None = None
-    quality: float = 50.0
-    asked: bool = True
+    pixels: Tensor
+    grey: bool = False
+    source: bytes | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        height, width = self.pixels.shape[1:]
+        return width, height
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What an encoder returns: a payload, and what decoding it needs to be told."""
+    """What an encoder returns: a payload, and what decoding it needs to be told.
+
+    Parameters
+    ----------
+    payload : bytes
+        The picture.
+    parameters : bytes
+        Up to 4096 bytes, meant for a few; see `diffc.parameters`.
+    fingerprint : bytes, optional
+        Of the model: four bytes if the codec has `Codec.kinds`, and None if it has none.
+    """
 
     payload: bytes
     parameters: bytes = b""
     fingerprint: bytes | None = None
+
+    @property
+    def length(self) -> int:
+        """Bytes of payload and parameters."""
+        return len(self.payload) + len(self.parameters)
 
 
 @dataclass(frozen=True)
@@ -130,6 +179,21 @@ class Coded:
     fingerprint: bytes | None = None
     truncated: bool = False
     caption: str | None = None
+
+    @staticmethod
+    def require(holds: bool, sentence: str) -> None:
+        """Raise `FileError` unless something holds that it does for all files of the codec.
+
+        Parameters
+        ----------
+        holds : bool
+            Whether it does.
+        sentence : str
+            The rule and the value, such as ``"a copy has 1 to 64 pixels, not 70"``; that the file
+            is damaged is added.
+        """
+        if not holds:
+            raise FileError(f"{sentence}: the file is damaged")
 
 
 @dataclass(frozen=True)
@@ -165,12 +229,17 @@ class DecodeOptions:
     progress: Progress = field(default=no_progress, compare=False)
 
 
+@dataclass(frozen=True)
 class Codec(ABC):
-    """One compression method.
+    """One compression method, and the options of its encoder.
 
-    Class attributes say what the codec is.  An instance is made without arguments for every
-    picture, and holds no state that changes a result.  `diffc.testing.check_codec` tries what is
-    promised here.
+    Class attributes say what the codec is; fields declared with `option` are its options, which are
+    checked when an instance is made.  `diffc.testing.check_codec` tries what is promised here.
+
+    Raises
+    ------
+    ValueError
+        If an option has a wrong type or range.
     """
 
     name: ClassVar[str]
@@ -179,26 +248,42 @@ class Codec(ABC):
     """The newest this class writes, 1 to 65535; it decodes all older ones too."""
     description: ClassVar[str] = ""
     """One line for lists."""
-    models: ClassVar[tuple[str, ...]] = ()
-    """Names for ``model=``, the default first."""
+    traits: ClassVar[Traits] = Traits()
+    kinds: ClassVar[tuple[ModelKind, ...]] = ()
+    """Of the models that it uses; files of a codec that has any hold a fingerprint."""
     weights_licence: ClassVar[str | None] = None
     """Of the weights that come with the codec; None if there are none."""
-    capabilities: ClassVar[Capabilities] = Capabilities()
-    settings_type: ClassVar[type[Settings]] = Settings
+    needs: ClassVar[tuple[str, ...]] = ()
+    """Packages that it imports, besides its own."""
+    extra: ClassVar[str] = ""
+    """Extra of diffc that has these packages, for ``pip install``; empty if they are its own."""
+    rates: ClassVar[tuple[float, float] | None] = None
+    """Bits per pixel that it reaches on photographs, as measured; None if nobody has."""
+    number: ClassVar[int | None] = None
+    """Stands for the codec where only numbers can, such as in OpenCV's lists; never changes."""
+    takes_source: ClassVar[bool] = False
+    """Whether `Picture.source` is looked for."""
+
+    model: str | None = option(
+        None, help="name of a model, or a directory; left out, the codec's own choice"
+    )
+    device: str | None = option(
+        None, help="torch device, such as cuda; left out, that of DIFFC_DEVICE, else the CPU"
+    )
+
+    def __post_init__(self) -> None:
+        """Check types and ranges; what options ask of each other is checked after this."""
+        for each in options_of(type(self)):
+            each.check(getattr(self, each.name))
 
     @abstractmethod
-    def encode(
-        self, image: Tensor, settings: Any, rate: Rate, progress: Progress = no_progress
-    ) -> Encoded:
-        """Code a picture.
+    def encode(self, picture: Picture, rate: Rate, progress: Progress = no_progress) -> Encoded:
+        """Code a picture; the same one with the same options and model gives the same bytes.
 
         Parameters
         ----------
-        image : Tensor
-            Pixels (3, height, width), float32 in [0, 1], sRGB, on the CPU, in any memory order.
-            They stay as they are.
-        settings : Settings
-            An instance of ``settings_type``.
+        picture : Picture
+            The pixels, and what else is known.
         rate : Rate
             The size allowed.
         progress : callable
@@ -209,11 +294,12 @@ class Codec(ABC):
         diffc.errors.RateError
             If no payload of this codec fits the rate.
         ValueError
-            If a setting cannot hold for this picture.
+            If an option cannot hold for this picture.
         """
 
+    @classmethod
     @abstractmethod
-    def decode(self, coded: Coded, options: DecodeOptions) -> Tensor:
+    def decode(cls, coded: Coded, options: DecodeOptions) -> Tensor:
         """Return pixels (3, height, width), float32 in [0, 1], on the CPU.
 
         Raises
@@ -224,16 +310,22 @@ class Codec(ABC):
             If an option cannot hold here; the core takes other `ValueError` for damage.
         """
 
-    def decode_batch(self, coded: Sequence[Coded], options: DecodeOptions) -> list[Tensor]:
+    @classmethod
+    def decode_batch(cls, coded: Sequence[Coded], options: DecodeOptions) -> list[Tensor]:
         """Return the pictures of several files, in order; see `decode`.
 
         One by one, unless a codec can do better; pixels may differ from those of `decode` by
         rounding.  Progress is one count over all of them.
         """
         return [
-            self.decode(
+            cls.decode(
                 each,
                 replace(options, progress=part_of(options.progress, number, 1, len(coded))),
             )
             for number, each in enumerate(coded)
         ]
+
+    @classmethod
+    def model_names(cls) -> tuple[str, ...]:
+        """Return the names of embedded models, the default first."""
+        return tuple(dict.fromkeys(name for kind in cls.kinds for name in kind.embedded))

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from PIL import Image
 
+from diffc.builtin_codecs import DEFAULT_CODEC
 from diffc.captions import caption_metadata, captioned
-from diffc.codec import Codec, Encoded, Rate, Settings, no_progress
+from diffc.codec import Codec, Picture, Rate, no_progress
 from diffc.container.writer import Envelope
 from diffc.decode_options import check_allow_download, decoding
 from diffc.errors import CodecNotAvailableError, RateError, warn_caller
-from diffc.options import check_requests, take_settings
+from diffc.options import check_requests, take_codec
+from diffc.pictures import pixels
 from diffc.pictures.alpha import encode_alpha
 from diffc.pictures.metadata import orientation_of, profile_fits, space_of, take_metadata
-from diffc.pictures.pixels import Picture, from_pillow, to_tensor
+from diffc.pictures.source import source_of
 from diffc.rate import Target, take_target
-from diffc.registry import DEFAULT_CODEC, check_name, load_codec
+from diffc.registry import check_name, load_codec
 from diffc.threads import ready_to_fork
 from diffc.values import plain_value
 
@@ -28,24 +31,26 @@ _ANY_FINGERPRINT = bytes(4)
 
 @dataclass(frozen=True)
 class _Job:
-    codec: type[Codec]
-    settings: Settings
+    codec: Codec
     target: Target
-    picture: Picture
+    picture: pixels.Picture
+    source: bytes | None
     metadata: dict[str, bytes]
     alpha: bytes | None
     progress: Callable[[int, int], None]
     allow_download: bool | None
-    # what the codec has last asked the room for: bytes of parameters, whether with a fingerprint
-    asked: list[tuple[int, bool]] = field(default_factory=list)
+    # bytes of parameters that the codec has last asked the room for
+    asked: list[int] = field(default_factory=list)
 
-    def envelope(self, fingerprint: bytes | None) -> Envelope:
+    @cached_property
+    def envelope(self) -> Envelope:
+        """The file but for parameters and payload; any fingerprint stands for the model's."""
         return Envelope(
             codec=self.codec.name,
             bitstream_version=self.codec.bitstream_version,
             mode=self.picture.mode,
             size=self.picture.size,
-            fingerprint=fingerprint,
+            fingerprint=_ANY_FINGERPRINT if self.codec.kinds else None,
             metadata=self.metadata,
             alpha=self.alpha,
         )
@@ -76,25 +81,32 @@ def _encoded(image: Image.Image, options: dict[str, Any], *, strict: bool) -> by
 
     try:
         with undisturbed_torch(), decoding(allow_download=job.allow_download):
-            encoded = job.codec().encode(to_tensor(job.picture), job.settings, rate, job.progress)
+            picture = Picture(
+                pixels.to_tensor(job.picture), job.picture.color.mode == "L", job.source
+            )
+            encoded = job.codec.encode(picture, rate, job.progress)
     except RateError as error:
-        raise ValueError(_out_of_reach(job, error)) from error
+        # to know the reach may take another encode
+        with undisturbed_torch():
+            raise ValueError(_out_of_reach(job, error)) from error
     except (MemoryError, RuntimeError) as error:
         if not lacks_memory(error):
             raise
-        size, device = job.picture.size, job.settings.device
+        size, device = job.picture.size, job.codec.device
         raise MemoryError(too_little_memory("encode", job.codec.name, size, device)) from error
-    data = job.envelope(encoded.fingerprint).build(encoded.parameters, encoded.payload)
+    envelope = replace(job.envelope, fingerprint=encoded.fingerprint)
+    data = envelope.build(encoded.parameters, encoded.payload)
     if job.target.file_bytes is not None and len(data) > job.target.file_bytes:
-        smallest = len(encoded.parameters) + len(encoded.payload)
-        raise ValueError(_out_of_reach(job, RateError(smallest, smallest), encoded))
+        job.asked[:] = [len(encoded.parameters)]
+        beyond = RateError(encoded.length, encoded.length)
+        raise ValueError(_out_of_reach(job, beyond)) from beyond
     return data
 
 
 def _prepare(image: Image.Image, options: dict[str, Any], *, strict: bool) -> _Job:
     name = options.pop("backend", None)
     try:
-        codec = load_codec(check_name(DEFAULT_CODEC if name is None else name))
+        kind = load_codec(check_name(DEFAULT_CODEC if name is None else name))
     except CodecNotAvailableError as error:
         raise ValueError(f"backend={name!r}: {error}") from error
     progress = options.pop("progress", None) or no_progress
@@ -108,7 +120,7 @@ def _prepare(image: Image.Image, options: dict[str, Any], *, strict: bool) -> _J
     metadata = take_metadata(options)
     profile = metadata.get("icc")
     target = take_target(options, image.size)
-    settings = take_settings(options, codec, strict=strict)
+    codec = take_codec(options, kind, strict=strict)
     if profile is not None and profile_fits(profile, image.mode):
         profile = None
     if profile is not None:
@@ -117,7 +129,7 @@ def _prepare(image: Image.Image, options: dict[str, Any], *, strict: bool) -> _J
             f"the ICC profile passed describes {space_of(profile)}, which the file of an image of "
             f"mode {image.mode!r} does not hold: its colours are converted to sRGB"
         )
-    picture = from_pillow(
+    picture = pixels.from_pillow(
         image, keep_alpha=keep_alpha, convert_color=convert or profile is not None, profile=profile
     )
     turned = orientation_of(image)
@@ -131,9 +143,10 @@ def _prepare(image: Image.Image, options: dict[str, Any], *, strict: bool) -> _J
 
     # last, as it may take seconds; now, as its bytes count towards the target
     with undisturbed_torch(), decoding(allow_download=allow_download):
-        settings = captioned(settings, picture)
-    metadata |= caption_metadata(settings)
-    return _Job(codec, settings, target, picture, metadata, coded_alpha, progress, allow_download)
+        codec = captioned(codec, picture)
+    metadata |= caption_metadata(codec)
+    source = source_of(image, picture.color) if codec.takes_source else None
+    return _Job(codec, target, picture, source, metadata, coded_alpha, progress, allow_download)
 
 
 def _keeps_alpha(alpha: object) -> bool:
@@ -147,22 +160,18 @@ def _rate(job: _Job) -> Rate:
     limit = job.target.file_bytes
     if limit is None:
         return Rate(quality=job.target.quality, asked=bool(job.target.text))
-    plain, marked = job.envelope(None), job.envelope(_ANY_FINGERPRINT)
 
-    def room(parameters: int, fingerprint: bool) -> int:
-        job.asked[:] = [(parameters, fingerprint)]
-        return (marked if fingerprint else plain).room(limit, parameters)
+    def room(parameters: int) -> int:
+        job.asked[:] = [parameters]
+        return job.envelope.room(limit, parameters)
 
-    return Rate(room=room)
+    return Rate(limit=room)
 
 
-def _out_of_reach(job: _Job, error: RateError, encoded: Encoded | None = None) -> str:
+def _out_of_reach(job: _Job, error: RateError) -> str:
     """Name the reachable range in bytes of the file, and what of them is metadata and alpha."""
-    parameters, marked = job.asked[-1] if job.asked else (0, True)
-    fingerprint = _ANY_FINGERPRINT if marked else None
-    if encoded is not None:
-        parameters, fingerprint = len(encoded.parameters), encoded.fingerprint
-    envelope = job.envelope(fingerprint)
+    envelope = job.envelope
+    parameters = job.asked[-1] if job.asked else 0
     # the payload's length field grows with the payload, that of the parameters with them
     lowest, highest = (
         each + envelope.overhead(max(0, each - parameters), parameters)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 
 
 class FileError(OSError):
@@ -35,14 +36,31 @@ class RateError(ValueError):
 
     Parameters
     ----------
-    lowest, highest : int
-        Reachable payload and parameter bytes, both inclusive.
+    lowest : int
+        Fewest reachable bytes of payload and parameters.
+    highest : int or callable
+        The most; a function that finds out is called when somebody asks for it.
     """
 
-    def __init__(self, lowest: int, highest: int) -> None:
-        super().__init__(f"reachable payloads have {lowest} to {highest} bytes for this image")
+    def __init__(self, lowest: int, highest: int | Callable[[], int]) -> None:
+        super().__init__(lowest, highest)
         self.lowest = lowest
-        self.highest = highest
+        self._highest = highest
+
+    @property
+    def highest(self) -> int:
+        """The most reachable bytes of payload and parameters."""
+        if callable(self._highest):
+            self._highest = self._highest()
+        return self._highest
+
+    def __reduce__(self) -> tuple[type[RateError], tuple[int, int]]:
+        """Travel to another process by its bounds."""
+        return RateError, (self.lowest, self.highest)
+
+    def __str__(self) -> str:
+        """Return the bounds in a sentence."""
+        return f"reachable payloads have {self.lowest} to {self.highest} bytes for this image"
 
 
 class OptionError(ValueError):

@@ -5,12 +5,11 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable
-from dataclasses import fields
 from typing import Any
 
 from diffc.captions import check_caption
-from diffc.codec import Codec, Settings
-from diffc.registry import codecs_available, options_of_other_codecs
+from diffc.codec import Codec, options_of
+from diffc.registry import declarations, known_codecs
 
 CORE = (
     "backend",
@@ -95,7 +94,7 @@ def check_requests(options: dict[str, Any]) -> None:
         than one picture.
     """
     codec = options.get("codec")
-    if isinstance(codec, str) and codec in codecs_available():
+    if isinstance(codec, str) and codec in known_codecs():
         raise ValueError(f"a codec is named by backend=, not codec=: pass backend={codec!r}")
     if options.get("lossless"):
         raise ValueError(
@@ -119,11 +118,11 @@ def asks_for_coding(options: dict[str, Any], neutral: set[str], *, strict: bool)
 
 def codec_options(codec: type[Codec]) -> tuple[str, ...]:
     """Return the names of a codec's encoder options."""
-    return tuple(each.name for each in fields(codec.settings_type))
+    return tuple(each.name for each in options_of(codec))
 
 
-def take_settings(options: dict[str, Any], codec: type[Codec], *, strict: bool) -> Settings:
-    """Turn the remaining options into a codec's settings, which check themselves.
+def take_codec(options: dict[str, Any], codec: type[Codec], *, strict: bool) -> Codec:
+    """Return a codec with the remaining options, which it checks itself.
 
     Parameters
     ----------
@@ -138,26 +137,31 @@ def take_settings(options: dict[str, Any], codec: type[Codec], *, strict: bool) 
     Raises
     ------
     ValueError
-        If a keyword is refused, or a setting has a wrong type or range.
+        If a keyword is refused, or an option has a wrong type or range.
     """
     names = codec_options(codec)
     given = {name: value for name, value in options.items() if name in names}
     if isinstance(given.get("model"), os.PathLike):
         given["model"] = os.fspath(given["model"])
-    others = set(options_of_other_codecs(codec.name))
     for keyword in options:
         if keyword in names:
             continue
-        if keyword in others and (strict or keyword not in _PILLOW):
+        if keyword in _options_of_others(codec.name) and (strict or keyword not in _PILLOW):
             raise ValueError(
                 f"{keyword!r} is not an option of codec {codec.name!r}, which has "
                 f"{', '.join(names)}: drop it, or choose another backend"
             )
         if strict or keyword not in _PILLOW:
             _refuse_if_near(keyword, (*CORE, *names), strict=strict)
-    settings = codec.settings_type(**given)
-    check_caption(getattr(settings, "caption", None))
-    return settings
+    made = codec(**given)
+    check_caption(getattr(made, "caption", None))
+    return made
+
+
+def _options_of_others(name: str) -> set[str]:
+    """Return the options of all codecs whose declaration can be read here, but one."""
+    others = (each for other, each in declarations().items() if other != name)
+    return {option for each in others for option in codec_options(each)}
 
 
 def _refuse_if_near(keyword: str, names: Iterable[str], *, strict: bool) -> None:

@@ -77,7 +77,7 @@ def _decoded(files: Sequence[tuple[Header, Body]], options: DecodeOptions) -> li
 
     try:
         with undisturbed_torch():
-            tensors = codec().decode_batch(coded, replace(options, progress=progress))
+            tensors = codec.decode_batch(coded, replace(options, progress=progress))
     except (OSError, OptionError):
         raise
     # a third party's decoder may raise anything on data that it did not write
@@ -107,7 +107,7 @@ def _coded(header: Header, body: Body, codec: type[Codec]) -> Coded:
             f"the file has version {header.bitstream_version} of codec {header.codec!r}, and "
             f"{codec.bitstream_version} is the newest known here: update its package"
         )
-    if body.truncated and not codec.capabilities.progressive:
+    if body.truncated and not codec.traits.progressive:
         raise OSError(
             f"image file is truncated, and codec {header.codec!r} decodes whole files only"
         )

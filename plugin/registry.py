@@ -1,24 +1,25 @@
 """Codecs by name: built in, registered by a call, or offered by another package's entry point.
 
-Nothing is imported before a codec is used; a name from a file only ever chooses among these.
+Nothing of others is imported before a codec is used; a name from a file only ever chooses among
+these.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import util
 from pkgutil import resolve_name
 from typing import TypeVar, overload
 
-from diffc.codec import Codec
+from diffc.builtin_codecs import BUILT_IN
+from diffc.codec import Codec, ModelKind, options_of
 from diffc.errors import CodecNotAvailableError
 from diffc.threads import first_use
 
 ENTRY_POINTS = "diffc.codecs"
-DEFAULT_CODEC = "relay"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _TARGET = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
 
@@ -27,7 +28,7 @@ CodecClass = TypeVar("CodecClass", bound=type[Codec])
 
 @dataclass(frozen=True)
 class CodecInfo:
-    """What is known of a codec without importing it.
+    """What is known of a codec without loading anything heavy.
 
     Parameters
     ----------
@@ -41,6 +42,12 @@ class CodecInfo:
         Of the weights it comes with; None if it has none, or is a third party's and not loaded.
     origin : str
         ``built in``, ``registered``, or the distribution that offers it.
+    needs : str
+        What is missing before it can be used, and how to get it; empty if nothing is.
+    rates : tuple of float, optional
+        Bits per pixel that it reaches on photographs, lowest and highest, as measured.
+    options : tuple of str
+        Keywords of its encoder; empty for a third party's codec that is not loaded.
     """
 
     installed: bool
@@ -48,60 +55,24 @@ class CodecInfo:
     models: tuple[str, ...]
     weights_licence: str | None
     origin: str
+    needs: str = ""
+    rates: tuple[float, float] | None = None
+    options: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Entry:
     target: str | type[Codec]
     origin: str
-    description: str = ""
-    models: tuple[str, ...] = ()
-    weights_licence: str | None = None
-    needs: str = ""
-    options: tuple[str, ...] = ()
 
 
-# what the classes say of themselves, repeated so that listing them imports none
-_BUILT_IN = {
-    "cod": _Entry(
-        "diffc.codecs.cod.codec:CodCodec",
-        "built in",
-        description="CoD-Lite: image tokens and a one-step diffusion network",
-        needs="torch",
-    ),
-    "ddcm": _Entry(
-        "diffc.codecs.ddcm.codec:DdcmCodec",
-        "built in",
-        description="denoising diffusion codebook models, Turbo form",
-        models=("tiny",),
-        weights_licence="MIT",
-        needs="torch",
-        options=("steps", "atoms", "seed", "roi", "target_psnr", "prompt"),
-    ),
-    "perco": _Entry(
-        "diffc.codecs.perco.codec:PercoCodec",
-        "built in",
-        description="vector-quantised image tokens, and a picture sampled from them",
-        models=("tiny",),
-        weights_licence="MIT",
-        needs="torch",
-        options=("caption", "seed"),
-    ),
-    "relay": _Entry(
-        "diffc.codecs.relay.codec:RelayCodec",
-        "built in",
-        description="relay residual diffusion from an AV1 picture",
-        models=("tiny",),
-        weights_licence="MIT",
-        needs="torch",
-        options=("base", "scale", "speed", "seed"),
-    ),
-}
+_BUILT_IN = {name: _Entry(target, "built in") for name, target in BUILT_IN.items()}
 # the algorithm of that name (arXiv 2501.09815) may join; nobody else should take it
 _RESERVED = frozenset({"diffc"})
 
 _registered: dict[str, _Entry] = {}
 _loaded: dict[str, type[Codec]] = {}
+_usable: dict[str, type[Codec]] = {}
 
 
 def check_name(name: object) -> str:
@@ -168,6 +139,7 @@ def register_codec(
         raise ValueError(f"{codec!r} {fault}: register another class, or change it")
     _registered[name] = _Entry(codec, "registered")
     _loaded.pop(name, None)
+    _usable.pop(name, None)
     return None
 
 
@@ -217,7 +189,26 @@ def _all() -> dict[str, _Entry]:
 
 
 def load_codec(name: str) -> type[Codec]:
-    """Import a codec's class.
+    """Import the class of a codec that is to code or decode.
+
+    Raises
+    ------
+    CodecNotAvailableError
+        If there is none of that name here, or it cannot be imported, or what it needs cannot.
+    """
+    if name in _usable:
+        return _usable[name]
+    loaded = declaration(name)
+    if needed := _missing_packages(loaded):
+        raise CodecNotAvailableError(f"codec {name!r} cannot be used without {needed}")
+    _usable[name] = loaded
+    return loaded
+
+
+def declaration(name: str) -> type[Codec]:
+    """Import the class of a codec for what it says of itself.
+
+    Those of built-in codecs load neither numpy nor torch.
 
     Raises
     ------
@@ -253,38 +244,55 @@ def _import(name: str, entry: _Entry) -> object:
             return resolve_name(target)
     # another package's import may do anything; it must not take other codecs down
     except (Exception, SystemExit) as error:
-        if entry.needs:
-            remedy = f"pip install {entry.needs}"
-        elif entry.origin == "registered":
+        if entry.origin == "registered":
             remedy = f"check that {target!r} can be imported"
         else:
-            remedy = f"pip install --force-reinstall {entry.origin}"
+            package = "diffc" if entry.origin == "built in" else entry.origin
+            remedy = f"pip install --force-reinstall {package}"
         raise CodecNotAvailableError(
             f"codec {name!r} cannot be imported ({type(error).__name__}: {error}): {remedy}"
         ) from error
 
 
-def codecs_available() -> dict[str, CodecInfo]:
-    """Return what is known of every codec, by name, importing none of them."""
+def _missing_packages(codec: type[Codec]) -> str:
+    """Name the packages that a codec lacks, and how to get them; empty if it lacks none."""
+    missing = [package for package in codec.needs if not _found(package)]
+    if not missing:
+        return ""
+    wanted = f'"diffc[{codec.extra}]"' if codec.extra else " ".join(missing)
+    return f"{' and '.join(missing)}: pip install {wanted}"
+
+
+def known_codecs() -> dict[str, CodecInfo]:
+    """Return what is known of every codec by name, but not which models of its kinds are here."""
     return {name: _describe(name, entry) for name, entry in _all().items()}
 
 
 def _describe(name: str, entry: _Entry) -> CodecInfo:
-    loaded = _class_of(name, entry)
-    if loaded is not None:
-        return CodecInfo(
-            True, loaded.description, loaded.models, loaded.weights_licence, entry.origin
-        )
-    package = str(entry.target).partition(":")[0].partition(".")[0]
-    needed = [package, entry.needs] if entry.needs else [package]
-    installed = all(_found(each) for each in needed)
+    declared = _declared(name, entry)
+    if declared is None:
+        package = str(entry.target).partition(":")[0].partition(".")[0]
+        installed = _found(package)
+        needs = "" if installed else f"the package {package!r}, which is not here"
+        return CodecInfo(installed, "", (), None, entry.origin, needs)
+    needs = _missing_packages(declared)
     return CodecInfo(
-        installed, entry.description, entry.models, entry.weights_licence, entry.origin
+        not needs,
+        declared.description,
+        declared.model_names(),
+        declared.weights_licence,
+        entry.origin,
+        needs,
+        declared.rates,
+        tuple(each.name for each in options_of(declared)),
     )
 
 
-def _class_of(name: str, entry: _Entry) -> type[Codec] | None:
-    return _loaded.get(name) if isinstance(entry.target, str) else entry.target
+def _declared(name: str, entry: _Entry) -> type[Codec] | None:
+    """Return the class of a codec if that loads nothing which is not ours."""
+    if not isinstance(entry.target, str):
+        return entry.target
+    return declaration(name) if entry.origin == "built in" else _loaded.get(name)
 
 
 def _found(package: str) -> bool:
@@ -295,12 +303,20 @@ def _found(package: str) -> bool:
         return False
 
 
-def options_of_other_codecs(name: str) -> Iterator[str]:
-    """Yield the encoder options of all built-in or loaded codecs but one."""
-    for other, entry in (_BUILT_IN | _registered).items():
-        if other != name:
-            yield from entry.options
-    known = {other: _class_of(other, entry) for other, entry in _registered.items()} | _loaded
-    for other, loaded in known.items():
-        if other != name and loaded is not None:
-            yield from (each.name for each in fields(loaded.settings_type))
+def declarations() -> dict[str, type[Codec]]:
+    """Return the classes of all codecs that are built in, registered as classes, or loaded."""
+    found = {name: _declared(name, entry) for name, entry in (_BUILT_IN | _registered).items()}
+    return {name: each for name, each in found.items() if each is not None} | _loaded
+
+
+def model_kinds() -> dict[str, ModelKind]:
+    """Return the kinds of models that these codecs use, by name."""
+    return {kind.name: kind for each in declarations().values() for kind in each.kinds}
+
+
+def is_generative(name: str) -> bool:
+    """Return whether a codec's pictures may show what was not there; of an unknown one, they may."""
+    if name in _BUILT_IN and name not in _registered:
+        return declaration(name).traits.generative
+    known = _loaded.get(name)
+    return True if known is None else known.traits.generative

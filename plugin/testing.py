@@ -15,19 +15,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from diffc.codec import Codec, DecodeOptions, Settings
+from diffc.codec import Codec, DecodeOptions
 from diffc.conformance.damage import check_damage, check_prefixes
 from diffc.conformance.declaration import (
-    check_capabilities,
     check_declaration,
+    check_options,
     check_registration,
-    check_settings,
+    check_traits,
 )
 from diffc.conformance.pictures import (
     check_caption,
     check_deterministic,
     check_fresh_instance,
     check_input_kept,
+    check_lossless,
     check_progress,
     check_region_of_interest,
     check_round_trip,
@@ -39,7 +40,6 @@ __all__ = [
     "Check",
     "Subject",
     "check_byte_targets",
-    "check_capabilities",
     "check_caption",
     "check_codec",
     "check_damage",
@@ -47,21 +47,23 @@ __all__ = [
     "check_deterministic",
     "check_fresh_instance",
     "check_input_kept",
+    "check_lossless",
+    "check_options",
     "check_prefixes",
     "check_progress",
     "check_quality",
     "check_region_of_interest",
     "check_registration",
     "check_round_trip",
-    "check_settings",
+    "check_traits",
     "check_unreachable",
     "checks",
 ]
 
 _ALWAYS = (
     check_declaration,
-    check_settings,
-    check_capabilities,
+    check_options,
+    check_traits,
     check_round_trip,
     check_deterministic,
     check_fresh_instance,
@@ -72,7 +74,8 @@ _ALWAYS = (
     check_unreachable,
     check_damage,
 )
-_IF_CAPABLE = {
+_BY_TRAIT = {
+    "lossless": check_lossless,
     "progressive": check_prefixes,
     "region_of_interest": check_region_of_interest,
     "caption": check_caption,
@@ -98,7 +101,7 @@ class Check:
             raise
         except Exception as error:
             raise AssertionError(
-                f"a codec takes what {self.rule.__name__} tries, but {self.subject.codec.__name__} "
+                f"a codec takes what {self.rule.__name__} tries, but {type(self.subject.codec).__name__} "
                 f"raised {type(error).__name__}: {error}"
             ) from error
 
@@ -106,7 +109,6 @@ class Check:
 def checks(
     codec: type[Codec] | Codec,
     *,
-    settings: Settings | None = None,
     decode_options: DecodeOptions | None = None,
     sizes: Sequence[tuple[int, int]] = SIZES,
     registered: bool = True,
@@ -119,9 +121,7 @@ def checks(
     Parameters
     ----------
     codec : type or Codec
-        The codec's class, or an instance of it.
-    settings : Settings, optional
-        For the encoder; None is the settings' defaults.
+        The codec's class, or an instance with options for the encoder.
     decode_options : DecodeOptions, optional
         For the decoder, such as where its model is.
     sizes : sequence of tuple
@@ -135,10 +135,8 @@ def checks(
     time_limit : float
         Seconds after which decoding a small damaged picture counts as endless.
     """
-    kind = codec if isinstance(codec, type) else type(codec)
     subject = Subject(
-        kind,
-        kind.settings_type() if settings is None else settings,
+        codec() if isinstance(codec, type) else codec,
         DecodeOptions() if decode_options is None else decode_options,
         tuple(sizes),
         thread_counts=thread_counts,
@@ -148,7 +146,7 @@ def checks(
     rules: list[Callable[[Subject], None]] = list(_ALWAYS)
     if registered:
         rules.append(check_registration)
-    rules += [rule for name, rule in _IF_CAPABLE.items() if getattr(kind.capabilities, name, False)]
+    rules += [rule for name, rule in _BY_TRAIT.items() if getattr(codec.traits, name, False)]
     return tuple(Check(rule, subject) for rule in rules)
 
 

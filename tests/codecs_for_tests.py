@@ -14,75 +14,55 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
 import diffc
+from diffc import registry
 from diffc.codec import (
-    Capabilities,
     Codec,
     Coded,
     DecodeOptions,
     Encoded,
+    ModelKind,
+    Picture,
     Progress,
     Rate,
-    Settings,
+    Traits,
     no_progress,
+    option,
 )
 from diffc.errors import OptionError, RateError
 
 
 @dataclass(frozen=True)
-class PlanesSettings(Settings):
-    """Options of ``planes``: how many bit planes of eight are stored at most, and a text."""
-
-    planes: int = 8
-    caption: str | None = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.planes not in range(1, 9):
-            raise ValueError(f"planes is 1 to 8, not {self.planes!r}: choose one of them")
-
-
-@diffc.register_codec("planes")
-class PlanesCodec(Codec):
+class BitPlanes(Codec):
     """Bit planes, cut anywhere; keeps the options that it was last called with."""
 
-    name: ClassVar[str] = "planes"
-    description: ClassVar[str] = "bit planes, for tests"
-    capabilities: ClassVar[Capabilities] = Capabilities(
-        continuous_rate=True, progressive=True, caption=True
-    )
-    settings_type: ClassVar[type[Settings]] = PlanesSettings
+    description = "bit planes, for tests"
     encoded: ClassVar[int] = 0
     options: ClassVar[DecodeOptions | None] = None
 
-    def encode(
-        self,
-        image: Tensor,
-        settings: Settings,
-        rate: Rate,
-        progress: Progress = no_progress,
-    ) -> Encoded:
+    def encode(self, picture: Picture, rate: Rate, progress: Progress = no_progress) -> Encoded:
         type(self).encoded += 1
-        planes = settings.planes if isinstance(settings, PlanesSettings) else 8
-        values = image.mul(255).round().to(torch.uint8).numpy().reshape(-1)
-        bits = np.unpackbits(values[:, None], axis=1).T[:planes]
+        values = picture.pixels.mul(255).round().to(torch.uint8).numpy().reshape(-1)
+        bits = np.unpackbits(values[:, None], axis=1).T[: getattr(self, "planes", 8)]
         stream = np.packbits(bits.reshape(-1)).tobytes()
         length = round(len(stream) * rate.quality / 100)
-        if rate.room is not None:
-            room = rate.room(0, False)
+        if rate.bounded:
+            room = rate.room()
             if room < 0 or len(stream) < 0.95 * room:
                 raise RateError(0, len(stream))
             length = min(room, len(stream))
         progress(1, 1)
         return Encoded(stream[:length])
 
-    def decode(self, coded: Coded, options: DecodeOptions) -> Tensor:
-        type(self).options = options
+    @classmethod
+    def decode(cls, coded: Coded, options: DecodeOptions) -> Tensor:
+        cls.options = options
         if options.device == "nowhere":
             raise OptionError("device is one that is here, not 'nowhere': use 'cpu'")
         width, height = coded.size
@@ -97,19 +77,33 @@ class PlanesCodec(Codec):
         return torch.from_numpy(values.reshape(3, height, width)).to(torch.float32).div_(255)
 
 
+@diffc.register_codec("planes")
+@dataclass(frozen=True)
+class PlanesCodec(BitPlanes):
+    """Bit planes with options: how many of eight are stored at most, and a text."""
+
+    name = "planes"
+    traits = Traits(
+        generative=False, lossless=True, continuous_rate=True, progressive=True, caption=True
+    )
+
+    planes: int = option(8, low=1, high=8, help="bit planes of eight that are stored at most")
+    caption: str | None = option(None, longest=200, help="a text")
+
+
 @diffc.register_codec("slow")
-class SlowCodec(PlanesCodec):
+class SlowCodec(BitPlanes):
     """Planes that take their time, so that threads meet; counts what it decodes."""
 
-    name: ClassVar[str] = "slow"
-    settings_type: ClassVar[type[Settings]] = Settings
+    name = "slow"
+    traits = Traits(generative=False, continuous_rate=True, progressive=True)
     decoded: ClassVar[int] = 0
     together: ClassVar[int] = 0
     most_together: ClassVar[int] = 0
     _lock: ClassVar[threading.Lock] = threading.Lock()
 
-    def decode(self, coded: Coded, options: DecodeOptions) -> Tensor:
-        cls = SlowCodec
+    @classmethod
+    def decode(cls, coded: Coded, options: DecodeOptions) -> Tensor:
         with cls._lock:
             cls.decoded += 1
             cls.together += 1
@@ -120,27 +114,34 @@ class SlowCodec(PlanesCodec):
         return super().decode(coded, options)
 
 
-@dataclass(frozen=True)
-class ShadeSettings(Settings):
-    """One option that no other codec has."""
-
-    shade: float = 0.5
-
-
 @diffc.register_codec("whole")
-class WholeCodec(PlanesCodec):
+@dataclass(frozen=True)
+class WholeCodec(BitPlanes):
     """Planes of whole files only, with an option of its own; breaks if told to by the payload."""
 
-    name: ClassVar[str] = "whole"
-    capabilities: ClassVar[Capabilities] = Capabilities()
-    settings_type: ClassVar[type[Settings]] = ShadeSettings
+    name = "whole"
+    traits = Traits(generative=False)
 
-    def decode(self, coded: Coded, options: DecodeOptions) -> Tensor:
+    shade: float = option(0.5, help="what no other codec has")
+
+    @classmethod
+    def decode(cls, coded: Coded, options: DecodeOptions) -> Tensor:
         if coded.payload == b"break":
             raise KeyError("a bug of the codec")
         if coded.payload == b"shape":
             return torch.zeros(3, 1, 1)
         return super().decode(coded, options)
+
+
+def register_simple(patch: pytest.MonkeyPatch) -> None:
+    """Make a codec known for one test, whose models are of kind ``simple`` and can be converted."""
+
+    class SimpleCodec(WholeCodec):
+        name = "simple"
+        kinds = (ModelKind("simple", converter="fake_hub:write_simple"),)
+
+    patch.setattr(registry, "_registered", dict(registry._registered))
+    diffc.register_codec("simple", SimpleCodec)
 
 
 def reencoded(path: str) -> tuple[str | None, tuple[int, ...], bytes]:

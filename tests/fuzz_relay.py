@@ -85,7 +85,7 @@ def damaged_files(count: int, seed: int) -> Iterator[Coded]:
 def execute(coded: Coded, realism: float) -> bool:
     """Decode; return whether there was a picture, which is as large as the file says."""
     try:
-        pixels = RelayCodec().decode(coded, DecodeOptions(steps=1, realism=realism))
+        pixels = RelayCodec.decode(coded, DecodeOptions(steps=1, realism=realism))
     except OSError:
         return False
     if tuple(pixels.shape) != (3, coded.size[1], coded.size[0]):

@@ -203,10 +203,10 @@ def haveImageReader(filename: Any) -> bool:
 
 
 def _decodable(path: str) -> bool:
-    from diffc.registry import codecs_available
+    from diffc.registry import known_codecs
 
     try:
-        codec = codecs_available().get(info(path).codec)
+        codec = known_codecs().get(info(path).codec)
     except OSError:
         return False
     return codec is not None and codec.installed

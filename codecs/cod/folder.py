@@ -12,11 +12,12 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from diffc.codecs.cod.codec import COD
 from diffc.codecs.cod.config import CodConfig
 from diffc.codecs.cod.network import CodNetwork
 from diffc.codecs.shared.models import config_of
 
-KIND = "cod"
+KIND = COD.name
 WEIGHTS = "cod.safetensors"
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from diffc.codecs.cod.config import PATCH
 from diffc.codecs.cod.folder import read_config, read_network
 from diffc.codecs.cod.one_step import folded
-from diffc.codecs.shared.models import fast_dtype, load_once
+from diffc.codecs.shared.models import fast_dtype
 from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.tiling.picture_means import Means, with_picture_means
 from diffc.codecs.shared.tokens.vector_quantiser import nearest, words
@@ -144,19 +144,3 @@ def _with_products_in(network: Network, dtype: torch.dtype) -> Network:
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.to(dtype)
     return network
-
-
-def load_encoder(folder: Path, device: str) -> CodEncoder:
-    """Return the encoder of a folder, read once in a process.
-
-    Raises
-    ------
-    OSError
-        If the folder holds no such model.
-    """
-    return load_once(CodEncoder, folder, device)
-
-
-def load_decoder(folder: Path, device: str) -> CodDecoder:
-    """Return the decoder of a folder, read once in a process; raises as `load_encoder` does."""
-    return load_once(CodDecoder, folder, device)

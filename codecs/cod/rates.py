@@ -1,6 +1,7 @@
 """Which CoD-Lite models there are to choose from, and how many bytes a picture takes with each.
 
-A model has one rate.  The caller names one, or several that are kept together.
+A model has one rate.  The caller names one, or several that are kept together; left out, all that
+are here are chosen from.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from diffc.codecs.cod.folder import KIND, read_config
 from diffc.codecs.shared.models import fingerprint, folder_of, folder_with, kind_of
 from diffc.codecs.shared.tokens.fixed_length import payload_length
 from diffc.errors import OptionError, RateError
-from diffc.models import store
+from diffc.models import lookup, store
 from diffc.models.names import may_be_path
 
 PARAMETER_BYTES = 1
@@ -43,17 +44,21 @@ def choices(model: str | None, size: tuple[int, int]) -> list[Choice]:
     Raises
     ------
     OptionError
-        If no model is named, or what is named is none.
+        If there is no model here, or what is named is none.
     OSError
         If a model's configuration cannot be read.
     """
     if model is None:
+        folders = list(dict.fromkeys(lookup.folders_of([KIND])))
+    else:
+        folders = _members(model) or [folder_of(model, KIND)]
+    if not folders:
         raise OptionError(
             "codec 'cod' has no model of its own: fetch one of 'diffc models list' with 'diffc "
-            "models fetch', or convert a released checkpoint, and name it with model="
+            "models fetch', or convert a released checkpoint"
         )
     found = []
-    for folder in _members(model) or [folder_of(model, KIND)]:
+    for folder in folders:
         config = read_config(folder)
         rows, columns = grid_of(config, size)
         found.append(Choice(folder, config, payload_length(rows * columns, config.bits)))
@@ -95,9 +100,9 @@ def chosen(found: list[Choice], rate: Rate) -> Choice:
     RateError
         If none fits.
     """
-    if rate.room is None:
+    if not rate.bounded:
         return found[min(int(rate.quality / 100 * len(found)), len(found) - 1)]
-    room = rate.room(PARAMETER_BYTES, True)
+    room = rate.room(PARAMETER_BYTES)
     fitting = [each for each in found if each.length <= room]
     if not fitting:
         raise RateError(PARAMETER_BYTES + found[0].length, PARAMETER_BYTES + found[-1].length)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import io
-import struct
 from dataclasses import dataclass
 
-from diffc.entropy import varint
-from diffc.errors import FileError
+from diffc.parameters import ByteReader, ByteWriter
 
 LARGEST = 1 << 28
 LEAST_BYTES = 1
-_SEED = struct.Struct(">I")
 
 
 def parameter_bytes(count: int, seed: int) -> int:
@@ -21,7 +17,7 @@ def parameter_bytes(count: int, seed: int) -> int:
 
 def most_tokens(length: int, seed: int) -> int:
     """Return the largest number of tokens that parameters of so many bytes can say; -1 for none."""
-    digits = length - (_SEED.size if seed else 0)
+    digits = length - len(ByteWriter().seed(seed).done())
     return min((1 << 7 * digits) - 1 >> 2, LARGEST - 1) if digits > 0 else -1
 
 
@@ -46,7 +42,7 @@ class PercoParameters:
     def pack(self) -> bytes:
         """Return one varint, count * 4 + modelled * 2 + seeded, and the seed if it is not 0."""
         number = self.count << 2 | self.modelled << 1 | bool(self.seed)
-        return varint.encode(number) + (_SEED.pack(self.seed) if self.seed else b"")
+        return ByteWriter().varint(number).seed(self.seed).done()
 
     @classmethod
     def unpack(cls, data: bytes) -> PercoParameters:
@@ -57,15 +53,8 @@ class PercoParameters:
         OSError
             If it made no such bytes.
         """
-        stream = io.BytesIO(data)
-        try:
-            number = varint.read(stream.read, LARGEST << 2)
-        except FileError as error:
-            raise OSError(f"perco's parameters are damaged ({error}): get the file anew") from error
-        rest = stream.read()
-        if len(rest) != (_SEED.size if number & 1 else 0):
-            raise OSError(
-                f"perco has {_SEED.size} bytes of seed or none, not {len(rest)}: the file is damaged"
-            )
-        seed = _SEED.unpack(rest)[0] if rest else 0
+        reader = ByteReader(data)
+        number = reader.varint(LARGEST << 2)
+        seed = reader.seed(stored=bool(number & 1))
+        reader.done()
         return cls(number >> 2, bool(number >> 1 & 1), seed)

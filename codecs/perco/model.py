@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from diffc.codec import DecodeOptions
+from diffc.codecs.perco.codec import TOKENS
 from diffc.codecs.perco.control import ControlConfig, TokenControl
 from diffc.codecs.perco.index_model import IndexModel
 from diffc.codecs.perco.sequence import TokenLayout
@@ -30,14 +31,13 @@ from diffc.codecs.shared.models import (
     config_of,
     fast_dtype,
     fingerprint,
-    load_once,
     with_convolutions_in,
 )
 from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.tiling.exact import in_tiles
 from diffc.models.byte_weights import from_bytes
 
-KIND = "tokens"
+KIND = TOKENS.name
 WEIGHTS, INDEX_WEIGHTS = "tokens.safetensors", "index.safetensors"
 
 
@@ -136,14 +136,3 @@ class TokenModel:
 
 def _channels_last(tile: Tensor) -> Tensor:
     return tile.contiguous(memory_format=torch.channels_last)
-
-
-def load(folder: Path, device: str) -> TokenModel:
-    """Return the model of a folder, read once in a process.
-
-    Raises
-    ------
-    OSError
-        If the folder holds no such model.
-    """
-    return load_once(TokenModel, folder, device)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from torch import Tensor
 
+from diffc.codec import Rate
 from diffc.codecs.perco import coding, packing
 from diffc.codecs.perco.bitstream import (
     LEAST_BYTES,
@@ -64,15 +64,15 @@ def at_quality(layout: TokenLayout, quality: float) -> int:
     return round(least * math.exp(math.log(layout.total / least) * quality / 100))
 
 
-def fit(stream: Stream, room: Callable[[int, bool], int]) -> int:
+def fit(stream: Stream, rate: Rate) -> int:
     """Return how many tokens a file has room for.
 
     Parameters
     ----------
     stream : Stream
         The tokens.
-    room : callable
-        See `diffc.codec.Rate`.
+    rate : Rate
+        With a limit in bytes.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def fit(stream: Stream, room: Callable[[int, bool], int]) -> int:
     """
     total, best = stream.layout.total, -1
     for length in range(LEAST_BYTES, parameter_bytes(total, stream.seed) + 1):
-        space = room(length, True)
+        space = rate.room(length)
         # parameters of few bytes leave room for more tokens, but cannot say so many
         if space >= 0 and (most := most_tokens(length, stream.seed)) >= 0:
             best = max(best, min(stream.longest(space), most))
@@ -90,7 +90,7 @@ def fit(stream: Stream, room: Callable[[int, bool], int]) -> int:
         payload, parameters = stream.written(best)
         # all tokens may take fewer bytes than at fixed length, which is the codec's highest rate
         nominal = max(len(payload) / 0.95, stream.packed_bytes(total))
-        if best < total or room(len(parameters.pack()), True) <= nominal:
+        if best < total or rate.room(len(parameters.pack())) <= nominal:
             return best
     payload, parameters = stream.written(GLOBAL_TOKENS)
     lowest = len(payload) + len(parameters.pack())

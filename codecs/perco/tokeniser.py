@@ -87,6 +87,10 @@ class Tokens:
     of_picture: Tensor
     grids: tuple[Tensor, ...]
 
+    def to(self, device: str) -> Tokens:
+        """Return them on a device."""
+        return Tokens(self.of_picture.to(device), tuple(grid.to(device) for grid in self.grids))
+
 
 @dataclass(frozen=True)
 class Condition:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from diffc.codec import DecodeOptions
+from diffc.codecs.perco_sd.codec import PERCO_SD
 from diffc.codecs.perco_sd.hyper_encoder import read_hyper_encoder
 from diffc.codecs.perco_sd.unet import TokenConditionedUNet, read_widened_unet
 from diffc.codecs.shared.diffusion.samplers import initial_noise, sample_ddim
@@ -26,7 +27,7 @@ from diffc.codecs.shared.diffusion.schedules import (
     last_sigma,
     variance_preserving_wrap,
 )
-from diffc.codecs.shared.models import fast_dtype, load_once
+from diffc.codecs.shared.models import fast_dtype
 from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.stable_diffusion.autoencoder import LatentAutoencoder
 from diffc.codecs.shared.stable_diffusion.folder import (
@@ -38,9 +39,9 @@ from diffc.codecs.shared.stable_diffusion.folder import (
 from diffc.codecs.shared.stable_diffusion.network import shape_of
 from diffc.codecs.shared.stable_diffusion.parts import network_dtype
 from diffc.codecs.shared.stable_diffusion.prompt_embedding import Embedding, embedding_of
-from diffc.models.identity import PERCO_SD, fingerprint
+from diffc.models.identity import fingerprint
 
-KIND = PERCO_SD
+KIND = PERCO_SD.name
 DEFAULT_STEPS = 20
 DEFAULT_GUIDANCE = 3.0
 
@@ -203,16 +204,3 @@ def _check_classes(pipeline: Pipeline) -> None:
             f"PerCo (SD) has a UNet and a table of betas, not a {pipeline.network} and a "
             f"{pipeline.classes['scheduler']} as {pipeline.folder}: fetch the model anew"
         )
-
-
-def load(folder: Path, device: str) -> PercoSdModel:
-    """Return the model of a folder, read once in a process.
-
-    Raises
-    ------
-    OSError
-        If the folder holds no such model.
-    ModelNotAvailableError
-        If the packages of the extra ``models`` are not installed.
-    """
-    return load_once(PercoSdModel, folder, device)

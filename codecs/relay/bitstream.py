@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-import struct
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
+from diffc.codecs.relay.codec import SCALES
 from diffc.errors import FileError
+from diffc.parameters import ByteReader, ByteWriter
 
-SCALES = (1.0, 1.5, 2.0, 3.0)
-
-# bits of the first byte: base (3), scale (2), grey, seed follows; then the level; then the seed
-_FIELDS = struct.Struct(">BB")
-_SEED = struct.Struct(">I")
 # a step of the level is a 24th of an octave, 3 %
 _LEVELS = 24
 # rows whose errors are summed at a time, for memory
@@ -48,10 +44,10 @@ class RelayParameters:
 
     def pack(self) -> bytes:
         """Return the bytes of the file."""
-        first = self.base | SCALES.index(self.scale) << 3 | self.grey << 5 | bool(self.seed) << 6
         code = min(max(round(-_LEVELS * math.log2(max(self.level, 1e-9))), 0), 255)
-        packed = _FIELDS.pack(first, code)
-        return packed + _SEED.pack(self.seed) if self.seed else packed
+        writer = ByteWriter().bits(self.base, 3).bits(SCALES.index(self.scale), 2)
+        writer.bits(self.grey, 1).bits(bool(self.seed), 1).bits(0, 1)
+        return writer.number(code, 1).seed(self.seed).done()
 
     @classmethod
     def unpack(cls, data: bytes) -> RelayParameters:
@@ -62,25 +58,22 @@ class RelayParameters:
         FileError
             If the bytes are none that `pack` writes.
         """
-        if len(data) < _FIELDS.size:
-            raise FileError(
-                f"relay has 2 or 6 parameter bytes, not {len(data)}: the file is damaged"
-            )
-        first, code = _FIELDS.unpack_from(data)
-        seeded = bool(first >> 6 & 1)
-        if first >> 7 or len(data) != packed_length(seeded):
+        reader = ByteReader(data)
+        base, scale, grey, seeded = (reader.bits(count) for count in (3, 2, 1, 1))
+        if reader.bits(1):
             raise FileError(
                 f"relay's parameters {data[:8].hex()} are none of this version: the file is "
                 "damaged, or update diffc"
             )
-        seed = _SEED.unpack_from(data, _FIELDS.size)[0] if seeded else 0
-        level = 2.0 ** (-code / _LEVELS)
-        return cls(first & 7, SCALES[first >> 3 & 3], bool(first >> 5 & 1), level, seed)
+        level = 2.0 ** (-reader.number(1) / _LEVELS)
+        seed = reader.seed(stored=bool(seeded))
+        reader.done()
+        return cls(base, SCALES[scale], bool(grey), level, seed)
 
 
-def packed_length(seed: int | bool) -> int:
+def packed_length(seed: int) -> int:
     """Return how many bytes the parameters with a seed, or without one (0), take."""
-    return _FIELDS.size + (_SEED.size if seed else 0)
+    return len(RelayParameters(0, SCALES[0], False, 1.0, seed).pack())
 
 
 def error_level(picture: Image.Image, base: Image.Image) -> float:

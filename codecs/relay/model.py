@@ -13,19 +13,19 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from diffc.codecs.relay.codec import RESTORING
 from diffc.codecs.relay.network import RestoringConfig, RestoringNetwork
 from diffc.codecs.shared.models import (
     config_of,
     fast_dtype,
     fingerprint,
-    load_once,
     with_convolutions_in,
 )
 from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.tiling.exact import in_tiles
 from diffc.models.byte_weights import from_bytes
 
-KIND = "restoring"
+KIND = RESTORING.name
 WEIGHTS = "restoring.safetensors"
 
 
@@ -100,14 +100,3 @@ class RestoringModel:
 def restoring_weights(folder: Path) -> dict[str, Tensor]:
     """Return the weights of a model folder's network, float32, for `load_state_dict`."""
     return from_bytes(load_file(folder / WEIGHTS))
-
-
-def load(folder: Path, device: str) -> RestoringModel:
-    """Return the model of a folder, read once in a process.
-
-    Raises
-    ------
-    OSError
-        If the folder holds no such model.
-    """
-    return load_once(RestoringModel, folder, device)

@@ -14,7 +14,7 @@ from functools import cached_property, partial
 
 from PIL import Image
 
-from diffc.codecs.relay.bitstream import SCALES
+from diffc.codecs.relay.codec import SCALES
 from diffc.codecs.relay.expected_length import activity, expected_length
 from diffc.codecs.shared.base_pictures.coders import BaseCoder
 from diffc.errors import OptionError

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from diffc.codec import DecodeOptions
+from diffc.codec import Codec, Coded, DecodeOptions
+from diffc.devices import device_of
 from diffc.errors import ModelNotAvailableError, OptionError
 from diffc.models import lookup
-from diffc.models.identity import (
-    DIFFUSERS,
-    PERCO_SD,
-    config_of,
-    fingerprint,
-    kind_of,
-    variant_of,
-    weight_files,
-)
-from diffc.threads import ForkSafeLock
+from diffc.models.identity import config_of, fingerprint, kind_of, variant_of, weight_files
+from diffc.models.loaded import loaded
+from diffc.registry import declarations, model_kinds
 from diffc.torch_state import lacks_memory, weights_to_come
 
 __all__ = [
-    "DIFFUSERS",
-    "EMBEDDED",
-    "PERCO_SD",
+    "chosen",
     "config_of",
     "embedded_folder",
     "fast_dtype",
@@ -39,31 +30,80 @@ __all__ = [
     "folder_with",
     "kind_of",
     "load_once",
-    "release",
+    "recorded",
     "variant_of",
     "weight_files",
     "with_convolutions_in",
 ]
 
-# kind of a model, as its config.json says -> name for ``model=`` -> folder; the default is first
-EMBEDDED = {
-    "patch": {"tiny": "tiny"},
-    "restoring": {"tiny": "relay-tiny"},
-    "tokens": {"tiny": "perco-tiny"},
-}
+Model = TypeVar("Model")
+Load = Callable[[Path, str], Model]
+
+
+def chosen(load: Load[Model], codec: Codec) -> Model:
+    """Return the model that an encoder's options name, on the device that they name.
+
+    Parameters
+    ----------
+    load : callable
+        Makes a model of its folder and a device, such as the model's class.
+    codec : Codec
+        Its options ``model`` and ``device`` count, and the kinds that it uses.
+
+    Raises
+    ------
+    OptionError
+        If it is none that the codec can use, or there is no such device.
+    OSError
+        If it cannot be read or fetched.
+    """
+    return load_once(load, folder_of(codec.model, *names_of(codec)), device_of(codec.device))
+
+
+def recorded(load: Load[Model], codec: type[Codec], coded: Coded, options: DecodeOptions) -> Model:
+    """Return the model that a file was made with, on the device that the options name.
+
+    Parameters
+    ----------
+    load : callable
+        See `chosen`.
+    codec : type
+        The kinds that it uses count.
+    coded : Coded
+        Its fingerprint counts.
+    options : DecodeOptions
+        See `folder_with`.
+
+    Raises
+    ------
+    ModelNotAvailableError
+        If it is not here.
+    OSError
+        If it cannot be read or fetched.
+    """
+    folder = folder_with(coded.fingerprint, options, *names_of(codec))
+    return load_once(load, folder, device_of(options.device))
+
+
+def names_of(codec: Codec | type[Codec]) -> tuple[str, ...]:
+    """Return the names of the kinds of models that a codec uses."""
+    return tuple(kind.name for kind in codec.kinds)
 
 
 def embedded_folder(kind: str, name: str) -> Path:
-    """Return where an embedded model lies in the package."""
-    return Path(str(files("diffc.codecs").joinpath("weights", EMBEDDED[kind][name])))
+    """Return where an embedded model lies in its package."""
+    package, _, inside = model_kinds()[kind].embedded[name].partition(":")
+    return Path(str(files(package).joinpath(*inside.split("/"))))
 
 
 def _embedded(kinds: tuple[str, ...]) -> dict[str, Path]:
-    return {
-        name: embedded_folder(kind, name)
-        for kind in reversed(kinds)
-        for name in EMBEDDED.get(kind, {})
-    }
+    """Return the embedded models of several kinds by name; the first kind's come first."""
+    known = model_kinds()
+    found: dict[str, Path] = {}
+    for kind in kinds:
+        for name in known[kind].embedded if kind in known else ():
+            found.setdefault(name, embedded_folder(kind, name))
+    return found
 
 
 def folder_of(model: str | None, *kinds: str, allow_download: bool | None = None) -> Path:
@@ -73,8 +113,8 @@ def folder_of(model: str | None, *kinds: str, allow_download: bool | None = None
     ----------
     model : str, optional
         The name of an embedded model or of one in the store, a hub id that was fetched, or a
-        directory; None is the default of the first kind that has an embedded model.  A missing
-        one is fetched only if the caller has allowed it.
+        directory; None is the default of the first kind that has an embedded model, else the first
+        one of the store.  A missing one is fetched only if the caller has allowed it.
     *kinds : str
         What the codec can use, see `kind_of`.
     allow_download : bool, optional
@@ -89,13 +129,13 @@ def folder_of(model: str | None, *kinds: str, allow_download: bool | None = None
     """
     embedded = _embedded(kinds)
     if model is None:
-        if not embedded:
+        default = next(iter((*embedded.values(), *lookup.folders_of(kinds))), None)
+        if default is None:
             raise OptionError(
-                f"this codec has no model of its own: name one with model=, {lookup.choices(kinds)}"
+                "this codec has no model of its own, and none was fetched: name one with model=, "
+                f"{lookup.choices(kinds)}"
             )
-        return next(
-            embedded_folder(kind, next(iter(EMBEDDED[kind]))) for kind in kinds if kind in EMBEDDED
-        )
+        return default
     if model in embedded:
         return embedded[model]
     folder = lookup.named_folder(model, kinds, allow_download=allow_download)
@@ -105,9 +145,11 @@ def folder_of(model: str | None, *kinds: str, allow_download: bool | None = None
             "name one of these"
         )
     if kind_of(folder) not in kinds:
+        users = [name for name, each in declarations().items() if kind_of(folder) in names_of(each)]
+        remedy = f"choose backend={users[0]!r}, which uses it" if users else "name another"
         raise OptionError(
             f"this codec's models are of kind {' or '.join(map(repr, kinds))}, and that in "
-            f"{model[:100]!r} is not: name another"
+            f"{model[:100]!r} is not: {remedy}"
         )
     return folder
 
@@ -162,9 +204,6 @@ def folder_with(
     return lookup.fetched(wanted, kinds, seen, allow_download=options.allow_download)
 
 
-Model = TypeVar("Model")
-
-
 def fast_dtype(device: str) -> torch.dtype:
     """Return bfloat16 where the hardware multiplies it, else float32.
 
@@ -187,37 +226,25 @@ def with_convolutions_in(network: nn.Module, dtype: torch.dtype) -> nn.Module:
     return network
 
 
-# a model may load another that it stands beside
-_loading = ForkSafeLock()
+def load_once(load: Load[Model], folder: Path, device: str) -> Model:
+    """Return ``load(folder, device)``, made once in a process as long as the files stay the same.
 
-
-def load_once(kind: Callable[[Path, str], Model], folder: Path, device: str) -> Model:
-    """Return ``kind(folder, device)``, made once in a process as long as the files stay the same.
+    How much is kept is in `diffc.models.loaded`.
 
     Raises
     ------
     OSError
         If the folder holds no such model.
     """
-    # threads that ask at the same time wait for one reading
-    with _loading, torch.inference_mode(False):
-        mark = fingerprint(folder) if kind_of(folder) is not None else b""
-        model: Model = _load(kind, folder.resolve(), device, mark)
-        return model
 
+    def read() -> Model:
+        try:
+            with torch.inference_mode(False), weights_to_come():
+                return load(folder, device)
+        except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+            if lacks_memory(error):
+                raise
+            raise OSError(f"{folder} is no model of this kind ({error}): fetch it anew") from error
 
-@lru_cache(maxsize=8)
-def _load(kind: Callable[[Path, str], Any], folder: Path, device: str, mark: bytes) -> Any:
-    try:
-        with weights_to_come():
-            return kind(folder, device)
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        if lacks_memory(error):
-            raise
-        raise OSError(f"{folder} is no model of this kind ({error}): fetch it anew") from error
-
-
-def release() -> None:
-    """Forget all models, whose memory is free as soon as nobody computes with them."""
-    with _loading:
-        _load.cache_clear()
+    mark = fingerprint(folder) if kind_of(folder) is not None else b""
+    return loaded((load, folder.resolve(), device, mark), read)

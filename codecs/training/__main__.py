@@ -17,13 +17,13 @@ from pathlib import Path
 from diffc.codecs.training.photos import pack
 from diffc.codecs.training.presets import read_preset
 from diffc.codecs.training.run import Run, TrainingStage, in_order
-from diffc.registry import codecs_available
+from diffc.registry import known_codecs
 
 
 def offered_stages() -> list[TrainingStage]:
     """Return the stages of all built-in codecs, in an order that they can be run in."""
     found: dict[str, TrainingStage] = {}
-    for name, codec in codecs_available().items():
+    for name, codec in known_codecs().items():
         package = f"diffc.codecs.{name.replace('-', '_')}"
         if codec.origin == "built in" and find_spec(package) and find_spec(f"{package}.training"):
             stages: tuple[TrainingStage, ...] = import_module(f"{package}.training").STAGES

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from diffc_thumbnail import ThumbnailCodec
+from diffc_thumbnail import Thumbnail
 
 from diffc.testing import Check, checks
 
 
-@pytest.mark.parametrize("check", checks(ThumbnailCodec, thread_counts=True), ids=str)
+@pytest.mark.parametrize("check", checks(Thumbnail, thread_counts=True), ids=str)
 def test_codec(check: Check) -> None:
     """Try one rule."""
     check()

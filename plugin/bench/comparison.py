@@ -70,7 +70,8 @@ def default_codecs(complain: Complain = print) -> list[str]:
     complain : callable
         Told in one line of every codec of diffc's registry that cannot be loaded.
     """
-    from diffc.registry import DEFAULT_CODEC, codecs_available
+    from diffc.builtin_codecs import DEFAULT_CODEC
+    from diffc.codec_list import codecs_available
 
     found = []
     ours = sorted(codecs_available(), key=lambda name: (name != DEFAULT_CODEC, name))

@@ -66,7 +66,7 @@ def _as_text(name: str, found: Info) -> str:
 
 
 def _run_codecs(args: argparse.Namespace) -> int:
-    from diffc.registry import codecs_available
+    from diffc.codec_list import codecs_available
 
     codecs = codecs_available()
     if args.json:

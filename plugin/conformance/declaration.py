@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
+from dataclasses import replace
 from typing import Any
 
-from diffc.codec import Capabilities, Settings
+from diffc.codec import Codec, ModelKind, Traits, options_of
 from diffc.conformance.subject import Subject, require
 from diffc.container.layout import broken_rule
 from diffc.errors import CodecNotAvailableError
@@ -33,8 +33,8 @@ def check_declaration(subject: Subject) -> None:
         f"description is one line of text, not {text!r}",
     )
     require(
-        isinstance(codec.models, tuple) and all(isinstance(each, str) for each in codec.models),
-        f"models is a tuple of names, not {codec.models!r}",
+        isinstance(codec.kinds, tuple) and all(isinstance(each, ModelKind) for each in codec.kinds),
+        f"kinds is a tuple of diffc.codec.ModelKind, not {codec.kinds!r}",
     )
     licence = codec.weights_licence
     require(
@@ -42,55 +42,60 @@ def check_declaration(subject: Subject) -> None:
         f"weights_licence is a text or None, not {licence!r}",
     )
     require(
-        not codec.models or licence is not None,
-        f"a codec with models {codec.models!r} says the licence of their weights, not None",
+        not codec.model_names() or licence is not None,
+        f"a codec with models {codec.model_names()!r} says the licence of their weights, not None",
     )
     try:
-        codec()
+        type(codec)()
     except Exception as error:
         raise AssertionError(f"a codec is made without arguments, not: {error}") from error
 
 
-def check_settings(subject: Subject) -> None:
-    """Require settings that are a frozen dataclass with defaults and refuse wrong types."""
-    kind = subject.codec.settings_type
-    require(
-        isinstance(kind, type) and issubclass(kind, Settings) and is_dataclass(kind),
-        f"settings_type is a dataclass derived from diffc.codec.Settings, not {kind!r}",
-    )
-    require(
-        isinstance(subject.settings, kind),
-        f"settings to try are a {kind.__name__}, not {subject.settings!r}",
-    )
-    parameters = vars(kind).get("__dataclass_params__")
-    require(
-        parameters is not None and parameters.frozen,
-        f"{kind.__name__} is decorated with @dataclass(frozen=True), which it is not",
-    )
-    try:
-        kind()
-    except Exception as error:
-        raise AssertionError(
-            f"every setting has a default, but {kind.__name__}: {error}"
-        ) from error
-    for each in fields(kind):
+def check_options(subject: Subject) -> None:
+    """Require options that are declared, have defaults, and refuse wrong types."""
+    codec = type(subject.codec)
+    for each in codec.__mro__:
+        # the decorator makes fields of annotations
+        own = [name for name, kind in vars(each).get("__annotations__", {}).items() if _own(kind)]
+        parameters = vars(each).get("__dataclass_params__")
         require(
-            each.name not in CORE,
-            f"a setting has a name that is not the core's, which {each.name!r} is",
+            not issubclass(each, Codec)
+            or not own
+            or (parameters is not None and parameters.frozen),
+            f"{each.__name__} is decorated with @dataclass(frozen=True), which it is not, for it has "
+            f"the options {', '.join(own)}",
         )
-        # what Any holds depends on the picture, so the encoder checks it
-        if "Any" not in str(each.type):
-            _require_refusal(kind, each.name)
+    try:
+        declared = options_of(codec)
+    except TypeError as error:
+        raise AssertionError(str(error)) from error
+    for option in declared:
+        require(
+            option.name not in CORE,
+            f"an option has a name that is not the core's, which {option.name!r} is",
+        )
+        require(
+            len(option.help.splitlines()) == 1,
+            f"an option has a line of help, which {option.name!r} of {codec.__name__} lacks",
+        )
+        # what may be anything depends on the picture, so the encoder checks it
+        if option.type is not object:
+            _require_refusal(subject.codec, option.name)
 
 
-def _require_refusal(kind: type[Settings], name: str) -> None:
+def _own(annotation: object) -> bool:
+    return "ClassVar" not in str(annotation)
+
+
+def _require_refusal(codec: Codec, name: str) -> None:
     wrong: dict[str, Any] = {name: object()}
+    kind = type(codec).__name__
     rule = (
-        f"{kind.__name__}({name}=object()) raises ValueError in its __post_init__, or in that of "
-        "super(), for the wrong type"
+        f"{kind}({name}=object()) raises ValueError in its __post_init__, or in that of super(), for "
+        "the wrong type"
     )
     try:
-        kind(**wrong)
+        replace(codec, **wrong)
     except ValueError:
         return
     except Exception as error:
@@ -98,21 +103,22 @@ def _require_refusal(kind: type[Settings], name: str) -> None:
     raise AssertionError(f"{rule}, but was accepted")
 
 
-def check_capabilities(subject: Subject) -> None:
-    """Require that capabilities and the settings that belong to them come together."""
-    declared = subject.codec.capabilities
-    require(
-        isinstance(declared, Capabilities),
-        f"capabilities is a diffc.codec.Capabilities, not {declared!r}",
-    )
-    names = [each.name for each in fields(subject.codec.settings_type)]
-    for capability, name in (("region_of_interest", "roi"), ("caption", "caption")):
-        says = getattr(declared, capability)
+def check_traits(subject: Subject) -> None:
+    """Require that traits and the options that belong to them come together."""
+    declared = subject.codec.traits
+    require(isinstance(declared, Traits), f"traits is a diffc.codec.Traits, not {declared!r}")
+    names = [each.name for each in options_of(type(subject.codec))]
+    for trait, name in (("region_of_interest", "roi"), ("caption", "caption")):
+        says = getattr(declared, trait)
         require(
             says == (name in names),
-            f"capabilities.{capability} is {name in names} for settings "
-            f"{'with' if name in names else 'without'} a field {name!r}, not {says}",
+            f"traits.{trait} is {name in names} for a codec "
+            f"{'with' if name in names else 'without'} an option {name!r}, not {says}",
         )
+    require(
+        not (declared.lossless and declared.generative),
+        "a lossless codec generates nothing, but traits say both",
+    )
 
 
 def check_registration(subject: Subject) -> None:
@@ -123,6 +129,6 @@ def check_registration(subject: Subject) -> None:
     except CodecNotAvailableError as error:
         raise AssertionError(f"a codec is registered under its name, but {error}") from error
     require(
-        found is subject.codec,
-        f"the name {name!r} leads to the codec itself, {subject.codec!r}, not to {found!r}",
+        found is type(subject.codec),
+        f"the name {name!r} leads to the codec itself, {type(subject.codec)!r}, not to {found!r}",
     )

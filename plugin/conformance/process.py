@@ -54,7 +54,7 @@ def main() -> None:
     for name in ("payload", "parameters", "fingerprint"):
         fields[name] = None if fields[name] is None else bytes.fromhex(fields[name])
     codec = resolve_name(request["codec"])
-    made = codec().decode(Coded(**fields), DecodeOptions(**request["options"]))
+    made = codec.decode(Coded(**fields), DecodeOptions(**request["options"]))
     sys.stdout.buffer.write(made.contiguous().numpy().tobytes())
 
 

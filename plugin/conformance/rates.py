@@ -17,7 +17,7 @@ def check_quality(subject: Subject) -> None:
     for kind in KINDS:
         image = picture(kind, subject.sizes[-1])
         lengths = {
-            quality: _length(subject.encode(image, Rate(quality=quality)))
+            quality: subject.encode(image, Rate(quality=quality)).length
             for quality in (0.0, 20.0, 40.0, 50.0, 60.0, 80.0, 100.0)
         }
         for lower, higher in pairwise(lengths):
@@ -53,7 +53,7 @@ def _require_kept(subject: Subject, encoded: Encoded, target: int, kind: str) ->
         used <= room,
         f"a payload has at most the bytes of Rate.room, but a {kind} picture has {used} for {room}",
     )
-    if subject.codec.capabilities.continuous_rate and room >= _REASONABLE:
+    if subject.codec.traits.continuous_rate and room >= _REASONABLE:
         require(
             used >= 0.95 * room,
             f"a codec of continuous rate leaves at most 5 % of Rate.room unused, but a {kind} "
@@ -76,8 +76,7 @@ def check_unreachable(subject: Subject) -> None:
         )
         above = 2 * highest + _REASONABLE
         require(
-            not subject.codec.capabilities.continuous_rate
-            or _refusal(subject, kind, above) is not None,
+            not subject.codec.traits.continuous_rate or _refusal(subject, kind, above) is not None,
             f"RateError.highest is the most bytes of a {kind} picture, {highest}, but a target of "
             f"{above}, of which 5 % would be left, raises none",
         )
@@ -100,8 +99,4 @@ def _refusal(subject: Subject, kind: str, target: int) -> RateError | None:
 
 def _at_most(target: int) -> Rate:
     """Return a rate of so many payload and parameter bytes, as `RateError` counts them."""
-    return Rate(room=lambda parameters, fingerprint: target - parameters)
-
-
-def _length(encoded: Encoded) -> int:
-    return len(encoded.payload) + len(encoded.parameters)
+    return Rate(limit=lambda parameters: target - parameters)

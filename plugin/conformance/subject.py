@@ -6,9 +6,9 @@ import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from diffc.codec import Codec, Coded, DecodeOptions, Encoded, Progress, Rate, Settings, no_progress
+from diffc.codec import Codec, Coded, DecodeOptions, Encoded, Picture, Progress, Rate, no_progress
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,10 +31,8 @@ class Subject:
 
     Parameters
     ----------
-    codec : type
-        The codec's class; a new instance is made for every call, as the core does.
-    settings : Settings
-        For its encoder.
+    codec : Codec
+        With options for its encoder.
     options : DecodeOptions
         For its decoder.
     sizes : tuple
@@ -47,8 +45,7 @@ class Subject:
         Seconds after which decoding a small picture counts as endless.
     """
 
-    codec: type[Codec]
-    settings: Settings
+    codec: Codec
     options: DecodeOptions = field(default_factory=DecodeOptions)
     sizes: tuple[tuple[int, int], ...] = SIZES
     thread_counts: bool = False
@@ -59,13 +56,13 @@ class Subject:
         self,
         image: Tensor,
         rate: Rate | None = None,
-        settings: Settings | None = None,
         progress: Progress = no_progress,
+        **changes: Any,
     ) -> Encoded:
-        """Encode a copy of a picture in a new instance."""
+        """Encode a copy of a picture in a new instance, some of whose options are changed."""
+        codec = replace(self.codec, **changes)
         # clone() keeps the order in memory, as the core's tensors have it
-        chosen = self.settings if settings is None else settings
-        return self.codec().encode(image.clone(), chosen, rate or Rate(), progress)
+        return codec.encode(Picture(image.clone()), rate or Rate(), progress)
 
     def coded(self, encoded: Encoded, size: tuple[int, int]) -> Coded:
         """Return what the decoder would be given."""
@@ -78,8 +75,8 @@ class Subject:
         )
 
     def decode(self, coded: Coded, progress: Progress = no_progress) -> Tensor:
-        """Decode in a new instance."""
-        return self.codec().decode(coded, replace(self.options, progress=progress))
+        """Decode."""
+        return self.codec.decode(coded, replace(self.options, progress=progress))
 
 
 def picture(kind: str, size: tuple[int, int]) -> Tensor:

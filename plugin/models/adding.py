@@ -11,7 +11,7 @@ from diffc.models import store, table
 from diffc.models.hash_cache import sha256_of
 from diffc.models.identity import fingerprints, kind_of, used_files
 from diffc.models.names import check_name, is_own_name
-from diffc.registry import codecs_available
+from diffc.registry import known_codecs
 
 
 def add(folder: Path, name: str | None = None) -> store.Record:
@@ -68,7 +68,7 @@ def free_name(name: str | None, folder: Path) -> str:
             raise OptionError(f"{folder.name!r} cannot be a model's name: give one with --name")
     check_name(name)
     # codecs that come without weights name models that are fetched
-    if any(name in each.models for each in codecs_available().values() if each.weights_licence):
+    if any(name in each.models for each in known_codecs().values() if each.weights_licence):
         raise OptionError(f"{name!r} is an embedded model: give another name with --name")
     there = store.find(name)
     if there is not None and there.folder and Path(there.folder) != folder:

@@ -15,9 +15,8 @@ from diffc.models.adding import describe, free_name
 from diffc.models.checkpoint import read_checkpoint
 from diffc.models.identity import kind_of
 from diffc.models.staging import check_room, staging
+from diffc.registry import model_kinds
 
-# kind of a model -> what makes its folder: (weights, the network's arguments, folder)
-CONVERTERS = {"cod": "diffc.codecs.cod.convert:write_model"}
 _LARGEST_CONFIG = 1 << 20
 
 
@@ -60,7 +59,7 @@ def to_model(
     name : str
         Of the model.
     kind : str
-        One of `CONVERTERS`.
+        One that a codec can convert checkpoints of.
     config : Path, optional
         Its published configuration, YAML or JSON.
     key : str, optional
@@ -116,12 +115,13 @@ def converter(kind: str) -> Callable[[dict[str, Any], dict[str, Any], Path], Non
     OptionError
         If there is none.
     """
-    if kind not in CONVERTERS:
+    converters = {name: each.converter for name, each in model_kinds().items() if each.converter}
+    if kind not in converters:
         raise OptionError(
-            f"models of kind {kind[:60]!r} cannot be made: choose {', '.join(CONVERTERS)}, or leave "
+            f"models of kind {kind[:60]!r} cannot be made: choose {', '.join(converters)}, or leave "
             "--kind out for plain safetensors"
         )
-    write: Callable[[dict[str, Any], dict[str, Any], Path], None] = resolve_name(CONVERTERS[kind])
+    write: Callable[[dict[str, Any], dict[str, Any], Path], None] = resolve_name(converters[kind])
     return write
 
 

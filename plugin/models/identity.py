@@ -8,20 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from diffc.codec import ModelKind
 from diffc.models.hash_cache import sha256_of
+from diffc.registry import model_kinds
 
 FINGERPRINT_BYTES = 4
-DIFFUSERS = "diffusers"
-PERCO_SD = "perco-sd"
 CAPTIONER = "captioner"
 # ``model_type`` in the configuration of networks of transformers that describe pictures
 _CAPTIONERS = ("blip", "florence2")
 
-# subfolders whose weights render the picture; of alternatives, the first that is there
-_PARTS = {
-    DIFFUSERS: (("unet", "transformer"), ("vae",)),
-    PERCO_SD: (("unet",), ("hyper_enc",), ("vae",)),
-}
 # Stable Diffusion 3 has a third, T5, which nothing here reads
 TEXT_PARTS = ("text_encoder", "text_encoder_2")
 # the names that diffusers and transformers give to weights
@@ -66,9 +61,9 @@ def config_of(folder: Path) -> dict[str, Any]:
 def kind_of(folder: Path) -> str | None:
     """Return what kind of model a folder holds; None if it holds none.
 
-    That is ``kind`` in a ``config.json`` of ours; ``diffusers`` for a pipeline's directory, with a
-    ``model_index.json``; ``perco-sd`` for one with a ``hyper_enc`` besides; and ``captioner`` for
-    BLIP and Florence-2 as transformers stores them.
+    That is ``kind`` in a ``config.json`` of ours; ``captioner`` for BLIP and Florence-2 as
+    transformers stores them; and otherwise the kind that a codec declares with a mark, such as
+    ``diffusers`` for a pipeline's directory, with a ``model_index.json``.
     """
     try:
         config = config_of(folder)
@@ -78,9 +73,12 @@ def kind_of(folder: Path) -> str | None:
         return str(config["kind"])
     if config.get("model_type") in _CAPTIONERS:
         return CAPTIONER
-    if (folder / "hyper_enc" / "config.json").is_file() and (folder / "unet").is_dir():
-        return PERCO_SD
-    return DIFFUSERS if (folder / "model_index.json").is_file() else None
+    marked = [each for each in model_kinds().values() if each.mark]
+    # a directory with more parts has the marks of those with fewer
+    for each in sorted(marked, key=lambda kind: -len(kind.parts)):
+        if (folder / each.mark).is_file():
+            return each.name
+    return None
 
 
 def fingerprint(
@@ -93,8 +91,8 @@ def fingerprint(
     is all safetensors files, and ``config.json``.  For a pipeline's directory it is those of the
     network and the VAE, and the configuration of network, VAE and scheduler less what names paths,
     versions and precisions.  Its text encoders
-    count only if there is a prompt: without one the same vectors go in for every picture, and a
-    mirror may leave the encoders out.  Those of PerCo (SD) always count.
+    count only if there is a prompt, or if the kind says that they always do: without one the same
+    vectors go in for every picture, and a mirror may leave the encoders out.
 
     Parameters
     ----------
@@ -120,15 +118,16 @@ def fingerprint(
 def fingerprints(folder: Path, sha256: Callable[[Path], str] = sha256_of) -> tuple[bytes, ...]:
     """Return the fingerprint without text encoders, then the one with them if there are any."""
     plain = fingerprint(folder, sha256=sha256)
-    if kind_of(folder) == DIFFUSERS and _text_parts(folder):
+    kind = _in_parts(kind_of(folder))
+    if kind is not None and not kind.texts and _text_parts(folder):
         return plain, fingerprint(folder, prompted=True, sha256=sha256)
     return (plain,)
 
 
 def used_files(folder: Path) -> list[Path]:
     """Return all that `fingerprint` reads, text encoders included."""
-    kind = kind_of(folder)
-    if kind not in _PARTS:
+    kind = _in_parts(kind_of(folder))
+    if kind is None:
         return [*sorted(folder.glob("*.safetensors")), folder / "config.json"]
     parts = [folder / part for part in (*_part_names(folder, kind), *_text_parts(folder))]
     weights = [path for part in parts for path in weight_files(part)]
@@ -137,24 +136,29 @@ def used_files(folder: Path) -> list[Path]:
 
 
 def _parts(folder: Path, prompted: bool) -> tuple[list[Path], dict[str, Any]]:
-    kind = kind_of(folder)
-    if kind not in _PARTS:
+    kind = _in_parts(kind_of(folder))
+    if kind is None:
         return list(folder.glob("*.safetensors")), config_of(folder)
-    # PerCo (SD) always takes a text: without a caption it is the empty one
-    text = _text_parts(folder) if prompted or kind == PERCO_SD else ()
+    text = _text_parts(folder) if prompted or kind.texts else ()
     names = [*_part_names(folder, kind), *text]
     files = [path for part in names for path in weight_files(folder / part)]
     configs = {part: _essence(config_of(folder / part)) for part in names}
     schedule = read_object(folder / "scheduler" / "scheduler_config.json")
-    return files, {"kind": kind, "scheduler": _essence(schedule), **configs}
+    return files, {"kind": kind.name, "scheduler": _essence(schedule), **configs}
 
 
 def _text_parts(folder: Path) -> list[str]:
     return [part for part in TEXT_PARTS if (folder / part / "config.json").is_file()]
 
 
-def _part_names(folder: Path, kind: str) -> Iterator[str]:
-    for alternatives in _PARTS[kind]:
+def _in_parts(name: str | None) -> ModelKind | None:
+    """Return a kind whose directories have parts; None for any other."""
+    kind = model_kinds().get(name or "")
+    return kind if kind is not None and kind.parts else None
+
+
+def _part_names(folder: Path, kind: ModelKind) -> Iterator[str]:
+    for alternatives in kind.parts:
         there = [part for part in alternatives if (folder / part).is_dir()]
         if not there:
             raise OSError(f"{folder} has no {' or '.join(alternatives)}: fetch it anew")

@@ -96,6 +96,11 @@ def known_folders() -> Iterator[Path]:
             yield directory
 
 
+def folders_of(kinds: Sequence[str]) -> Iterator[Path]:
+    """Yield the folders of models of some kinds that are here, see `known_folders`."""
+    yield from (each for each in known_folders() if kind_of(each) in kinds)
+
+
 def fetched(
     wanted: bytes, kinds: Sequence[str], seen: Sequence[str], *, allow_download: bool
 ) -> Path:

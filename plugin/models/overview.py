@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from diffc.models import store, table
 from diffc.models.table import KnownModel
-from diffc.registry import codecs_available
+from diffc.registry import known_codecs
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def overview() -> list[Row]:
 
 
 def _embedded() -> Iterator[Row]:
-    for codec, info in codecs_available().items():
+    for codec, info in known_codecs().items():
         if info.weights_licence is None:
             continue
         free = "yes" if info.weights_licence == "MIT" else "unknown"

@@ -10,13 +10,10 @@ from collections.abc import Collection
 
 from diffc.models.hub import PlaceError
 from diffc.models.identity import TEXT_PARTS
+from diffc.registry import model_kinds
 
 VARIANTS = ("fp16", "fp32")
 
-_WEIGHTED = {
-    **dict.fromkeys(("unet", "transformer", "vae", "hyper_enc"), "diffusion_pytorch_model"),
-    **dict.fromkeys(TEXT_PARTS, "model"),
-}
 _WORDS = (
     r"(vocab\.json|vocab\.txt|merges\.txt|tokenizer\.json|tokenizer_config\.json"
     r"|special_tokens_map\.json|spiece\.model)"
@@ -49,9 +46,10 @@ def select(names: Collection[str], variant: str | None = None) -> dict[str, str]
     chosen = {name: name for name in names if _TERMS.fullmatch(name)}
     if "model_index.json" in names:
         chosen["model_index.json"] = "model_index.json"
-        fixed = {"scheduler/scheduler_config.json", *(f"{part}/config.json" for part in _WEIGHTED)}
+        weighted = _weighted_parts()
+        fixed = {"scheduler/scheduler_config.json", *(f"{part}/config.json" for part in weighted)}
         chosen |= {name: name for name in names if name in fixed or _TOKENIZER.fullmatch(name)}
-        for part, stem in _WEIGHTED.items():
+        for part, stem in weighted.items():
             if f"{part}/config.json" in names:
                 chosen |= _weights(part, stem, names, variant)
         return chosen
@@ -63,6 +61,13 @@ def select(names: Collection[str], variant: str | None = None) -> dict[str, str]
         "a model has a model_index.json or config.json and weights in safetensors, and this place "
         "lacks them: choose another, or convert a checkpoint"
     )
+
+
+def _weighted_parts() -> dict[str, str]:
+    """Return the subfolders with weights that codecs use, and what the weights are called there."""
+    kinds = model_kinds().values()
+    parts = (part for kind in kinds for alternatives in kind.parts for part in alternatives)
+    return dict.fromkeys(parts, "diffusion_pytorch_model") | dict.fromkeys(TEXT_PARTS, "model")
 
 
 def _weights(part: str, stem: str, names: Collection[str], variant: str | None) -> dict[str, str]:

@@ -316,7 +316,7 @@ def test_options_go_to_the_encoder_or_to_the_decoder(photo, tmp_path):
         ("nobody", "there is no codec 'nobody': there are jpeg, jpeg-ds, "),
         ("avif:speed=2", "'avif' has no options"),
         ("planes:steps=4", "'steps' is not an option of codec 'planes'"),
-        ("planes:planes=9", "planes is 1 to 8"),
+        ("planes:planes=9", "planes is a whole number from 1 to 8"),
         ("planes:bpp=1", "'bpp' is not an option"),
         ("planes:decode.progress=1", "decode.progress is no option of decoding"),
         ("planes:decode.steps=0", "steps is 1 to 1000"),

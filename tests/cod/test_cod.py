@@ -17,7 +17,7 @@ from make_cod_model import write_tiny
 from PIL import Image
 
 import diffc
-from diffc.codec import Coded, DecodeOptions, Encoded, Rate, Settings
+from diffc.codec import Coded, DecodeOptions, Encoded, Picture, Rate
 from diffc.codecs.cod.codec import CodCodec
 from diffc.codecs.shared.models import fingerprint
 from diffc.codecs.shared.tokens.fixed_length import pack, payload_length, unpack
@@ -46,7 +46,7 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def encoded(image: Image.Image, rate: Rate | None = None) -> Encoded:
     picture = from_pillow(image, keep_alpha=False, convert_color=False)
-    return CodCodec().encode(to_tensor(picture), Settings(model=str(COD_MODEL)), rate or Rate())
+    return CodCodec(model=str(COD_MODEL)).encode(Picture(to_tensor(picture)), rate or Rate())
 
 
 def coded(image: Image.Image, **changes: object) -> Coded:
@@ -145,9 +145,17 @@ def test_devices_are_asked_for(photo: Image.Image, options: dict[str, str]) -> N
 # models and rates
 
 
+@pytest.mark.usefixtures("own_store")
 def test_without_a_model_the_caller_is_told_how_to_get_one(photo: Image.Image) -> None:
+    assert diffc.codecs_available()["cod"].needs.startswith("a model: diffc models fetch cod-lite")
     with pytest.raises(ValueError, match=r"'cod' has no model of its own: .*'diffc models fetch'"):
         diffc.encode(photo, backend="cod")
+
+
+def test_the_models_that_are_here_need_not_be_named(photo: Image.Image) -> None:
+    assert diffc.codecs_available()["cod"].needs == ""
+    named = diffc.encode(photo, backend="cod", model=str(COD_MODEL))
+    assert diffc.encode(photo, backend="cod") == named
 
 
 @pytest.mark.parametrize("model", ["", "no such model", "x" * 10**5])
@@ -268,13 +276,13 @@ def test_what_the_encoder_did_not_write_is_damage(
     photo: Image.Image, changes: dict[str, object], says: str
 ) -> None:
     with pytest.raises(OSError, match=says):
-        CodCodec().decode(coded(photo, **changes), DecodeOptions())
+        CodCodec.decode(coded(photo, **changes), DecodeOptions())
 
 
 def test_any_payload_of_the_length_is_a_picture(photo: Image.Image) -> None:
     source = random.Random(6)
     for _ in range(20):
-        made = CodCodec().decode(coded(photo, payload=source.randbytes(12)), DecodeOptions())
+        made = CodCodec.decode(coded(photo, payload=source.randbytes(12)), DecodeOptions())
         assert made.shape == (3, 64, 96)
         assert 0 <= float(made.min()) <= float(made.max()) <= 1
 

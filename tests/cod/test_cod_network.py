@@ -26,6 +26,7 @@ from diffc.codecs.cod.folder import empty_network, read_config, write_folder
 from diffc.codecs.cod.model import CodDecoder, CodEncoder
 from diffc.codecs.cod.network import CodNetwork, patch_places
 from diffc.codecs.cod.one_step import folded
+from diffc.codecs.shared.models import load_once
 from diffc.codecs.shared.tiling.exact import in_tiles
 from diffc.codecs.shared.tiling.picture_means import (
     GatheredMeans,
@@ -416,9 +417,9 @@ def test_weights_are_complete_or_refused_by_name(tmp_path: Path, fault: str) -> 
     assert not (tmp_path / "new").exists()
     folder = write_tiny(tmp_path / "model")
     save_file(changed(fault), folder / "cod.safetensors")
-    for load in (model.load_encoder, model.load_decoder):
+    for load in (model.CodEncoder, model.CodDecoder):
         with pytest.raises(OSError, match=FAULTS[fault]):
-            load(folder, "cpu")
+            load_once(load, folder, "cpu")
 
 
 @pytest.mark.parametrize(

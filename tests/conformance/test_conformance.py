@@ -10,14 +10,24 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
 from conftest import COD_MODEL, MODEL, PERCO_MODEL, RELAY_MODEL
 
 from diffc import registry
-from diffc.codec import Capabilities, Codec, Coded, DecodeOptions, Encoded, Rate
+from diffc.codec import (
+    Codec,
+    Coded,
+    DecodeOptions,
+    Encoded,
+    ModelKind,
+    Picture,
+    Rate,
+    Traits,
+    option,
+)
 from diffc.errors import RateError
 from diffc.testing import Check, check_codec, checks
 
@@ -35,7 +45,7 @@ def example() -> Any:
     return module
 
 
-ThumbnailCodec: type[Codec] = example().ThumbnailCodec
+Thumbnail: type[Codec] = example().Thumbnail
 
 
 MODELS = {"cod": COD_MODEL, "ddcm": MODEL, "perco": PERCO_MODEL, "relay": RELAY_MODEL}
@@ -43,12 +53,11 @@ MODELS = {"cod": COD_MODEL, "ddcm": MODEL, "perco": PERCO_MODEL, "relay": RELAY_
 
 def built_in_checks() -> Iterator[Any]:
     """Yield the checks of all built-in codecs, made with the test model."""
-    for name in sorted(registry._BUILT_IN):
+    for name, folder in MODELS.items():
         codec = registry.load_codec(name)
         for check in checks(
-            codec,
-            settings=codec.settings_type(model=str(MODELS[name])),
-            decode_options=DecodeOptions(model=str(MODELS[name])),
+            codec(model=str(folder)),
+            decode_options=DecodeOptions(model=str(folder)),
             thread_counts=True,
             other_process=True,
         ):
@@ -86,169 +95,172 @@ def broken_rules(codec: type[Codec], **options: Any) -> dict[str, str]:
 
 
 def test_a_sound_codec_breaks_no_rule(registered: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    registered(ThumbnailCodec)
+    registered(Thumbnail)
     monkeypatch.syspath_prepend(str(EXAMPLE.parent))
-    assert broken_rules(ThumbnailCodec, thread_counts=True, other_process=True) == {}
-    check_codec(ThumbnailCodec)
-    check_codec(ThumbnailCodec(), sizes=[(2, 2)])
+    assert broken_rules(Thumbnail, thread_counts=True, other_process=True) == {}
+    check_codec(Thumbnail)
+    check_codec(Thumbnail(levels=5), sizes=[(2, 2)])
 
 
 # codecs that break one rule each
 
 
-class Random(ThumbnailCodec):
+class Random(Thumbnail):
     """Encodes with a salt."""
 
-    def encode(self, *arguments: Any) -> Encoded:
-        encoded = super().encode(*arguments)
-        if self._room(arguments[2], encoded) < len(encoded.payload) + 8:
+    def encode(self, picture: Picture, rate: Rate, *rest: Any) -> Encoded:
+        encoded = super().encode(picture, rate, *rest)
+        room = rate.room(len(encoded.parameters)) if rate.bounded else 1e9
+        if room < len(encoded.payload) + 8:
             return encoded
         return replace(encoded, payload=encoded.payload + secrets.token_bytes(8))
 
-    @staticmethod
-    def _room(rate: Rate, encoded: Encoded) -> float:
-        return 1e9 if rate.room is None else rate.room(len(encoded.parameters), False)
 
-
-class ThreadBound(ThumbnailCodec):
+class ThreadBound(Thumbnail):
     """Encodes differently in another thread."""
 
-    def encode(self, image: Any, settings: Any, rate: Rate, *rest: Any) -> Encoded:
+    def encode(self, *arguments: Any) -> Encoded:
         here = threading.current_thread() is threading.main_thread()
-        return super().encode(image, settings if here else replace(settings, levels=2), rate, *rest)
+        codec = self if here else replace(self, levels=2)
+        return Thumbnail.encode(codec, *arguments)
 
 
-class ThreadCounting(ThumbnailCodec):
+class ThreadCounting(Thumbnail):
     """Encodes differently with another number of torch threads."""
 
-    def encode(self, image: Any, settings: Any, rate: Rate, *rest: Any) -> Encoded:
-        levels = 2 if torch.get_num_threads() == 2 else settings.levels
-        return super().encode(image, replace(settings, levels=levels), rate, *rest)
+    def encode(self, *arguments: Any) -> Encoded:
+        codec = replace(self, levels=2) if torch.get_num_threads() == 2 else self
+        return Thumbnail.encode(codec, *arguments)
 
 
-class Remembering(ThumbnailCodec):
+class Remembering(Thumbnail):
     """Decodes to the picture that was encoded last."""
 
-    last: Any = None
+    last: ClassVar[Any] = None
 
-    def encode(self, image: Any, *rest: Any) -> Encoded:
-        type(self).last = image
-        return super().encode(image, *rest)
+    def encode(self, picture: Picture, *rest: Any) -> Encoded:
+        type(self).last = picture.pixels
+        return super().encode(picture, *rest)
 
-    def decode(self, coded: Coded, options: DecodeOptions) -> Any:
+    @classmethod
+    def decode(cls, coded: Coded, options: DecodeOptions) -> Any:
         made = super().decode(coded, options)
-        return self.last if self.last.shape == made.shape else made
+        return cls.last if cls.last.shape == made.shape else made
 
 
-class ProcessBound(ThumbnailCodec):
+class ProcessBound(Thumbnail):
     """Decodes otherwise in a process that encoded nothing."""
 
-    bias = 0.5
+    bias: ClassVar[float] = 0.5
 
     def encode(self, *arguments: Any) -> Encoded:
         type(self).bias = 0.0
         return super().encode(*arguments)
 
-    def decode(self, coded: Coded, options: DecodeOptions) -> Any:
-        return (super().decode(coded, options) + self.bias).clamp(0, 1)
+    @classmethod
+    def decode(cls, coded: Coded, options: DecodeOptions) -> Any:
+        return (super().decode(coded, options) + cls.bias).clamp(0, 1)
 
 
-class Spoiling(ThumbnailCodec):
+class Spoiling(Thumbnail):
     """Overwrites its input."""
 
-    def encode(self, image: Any, *rest: Any) -> Encoded:
-        encoded = super().encode(image, *rest)
-        image.mul_(0.5)
+    def encode(self, picture: Picture, *rest: Any) -> Encoded:
+        encoded = super().encode(picture, *rest)
+        picture.pixels.mul_(0.5)
         return encoded
 
 
-class OutOfRange(ThumbnailCodec):
+class OutOfRange(Thumbnail):
     """Decodes to values outside [0, 1]."""
 
-    def decode(self, coded: Coded, options: DecodeOptions) -> Any:
+    @classmethod
+    def decode(cls, coded: Coded, options: DecodeOptions) -> Any:
         return 2 * super().decode(coded, options) - 1
 
 
-class OutOfShape(ThumbnailCodec):
+class OutOfShape(Thumbnail):
     """Decodes to a picture of whole 8 pixel blocks."""
 
-    def decode(self, coded: Coded, options: DecodeOptions) -> Any:
+    @classmethod
+    def decode(cls, coded: Coded, options: DecodeOptions) -> Any:
         width, height = coded.size
         made = super().decode(coded, options)
         return made if height % 8 == 0 else torch.zeros(3, -(-height // 8) * 8, width)
 
 
-class DoublePrecision(ThumbnailCodec):
+class DoublePrecision(Thumbnail):
     """Decodes to float64."""
 
-    def decode(self, coded: Coded, options: DecodeOptions) -> Any:
+    @classmethod
+    def decode(cls, coded: Coded, options: DecodeOptions) -> Any:
         return super().decode(coded, options).double()
 
 
-class NotANumber(ThumbnailCodec):
+class NotANumber(Thumbnail):
     """Divides by the range of the values."""
 
-    def decode(self, coded: Coded, options: DecodeOptions) -> Any:
+    @classmethod
+    def decode(cls, coded: Coded, options: DecodeOptions) -> Any:
         made = super().decode(coded, options)
         return made / 0 * 0 if made.max() == made.min() else made
 
 
-class Crashing(ThumbnailCodec):
+class Crashing(Thumbnail):
     """Cannot encode black pictures."""
 
-    def encode(self, image: Any, *rest: Any) -> Encoded:
-        if image.max() == 0:
+    def encode(self, picture: Picture, *rest: Any) -> Encoded:
+        if picture.pixels.max() == 0:
             raise ZeroDivisionError("contrast")
-        return super().encode(image, *rest)
+        return super().encode(picture, *rest)
 
 
-class Reversed(ThumbnailCodec):
+class Reversed(Thumbnail):
     """Takes quality for compression."""
 
-    def encode(self, image: Any, settings: Any, rate: Rate, *rest: Any) -> Encoded:
-        return super().encode(image, settings, replace(rate, quality=100 - rate.quality), *rest)
+    def encode(self, picture: Picture, rate: Rate, *rest: Any) -> Encoded:
+        return super().encode(picture, replace(rate, quality=100 - rate.quality), *rest)
 
 
-class Overshooting(ThumbnailCodec):
+class Overshooting(Thumbnail):
     """Takes a few bytes more than there is room, if there is any."""
 
-    def encode(self, image: Any, settings: Any, rate: Rate, *rest: Any) -> Encoded:
-        room = rate.room
-        if room is None:
-            return super().encode(image, settings, rate, *rest)
-        more = Rate(room=lambda *known: room(*known) + 300 * (room(*known) > 200))
-        return super().encode(image, settings, more, *rest)
+    def encode(self, picture: Picture, rate: Rate, *rest: Any) -> Encoded:
+        if not rate.bounded:
+            return super().encode(picture, rate, *rest)
+        more = Rate(limit=lambda known: rate.room(known) + 300 * (rate.room(known) > 200))
+        return super().encode(picture, more, *rest)
 
 
-class Wasteful(ThumbnailCodec):
+class Wasteful(Thumbnail):
     """Promises to use a target, and does not."""
 
-    capabilities = Capabilities(continuous_rate=True)
+    traits = Traits(generative=False, continuous_rate=True)
 
-    def encode(self, image: Any, settings: Any, rate: Rate, *rest: Any) -> Encoded:
-        encoded = super().encode(image, settings, rate, *rest)
-        highest = super().encode(image, settings, Rate(quality=100.0))
-        room = None if rate.room is None else rate.room(3, False)
-        if room is not None and room > 1.1 * len(highest.payload):
-            lowest = super().encode(image, settings, Rate(quality=0.0))
-            raise RateError(3 + len(lowest.payload), 3 + len(highest.payload))
+    def encode(self, picture: Picture, rate: Rate, *rest: Any) -> Encoded:
+        encoded = super().encode(picture, rate, *rest)
+        highest = super().encode(picture, Rate(quality=100.0))
+        if rate.bounded and rate.room(3) > 1.1 * len(highest.payload):
+            lowest = super().encode(picture, Rate(quality=0.0))
+            raise RateError(lowest.length, highest.length)
         return encoded
 
 
 class Boundless(Wasteful):
     """Uses every target by padding, and names bounds that are not."""
 
-    def encode(self, image: Any, settings: Any, rate: Rate, *rest: Any) -> Encoded:
-        encoded = ThumbnailCodec.encode(self, image, settings, rate, *rest)
-        if rate.room is None:
+    def encode(self, picture: Picture, rate: Rate, *rest: Any) -> Encoded:
+        encoded = Thumbnail.encode(self, picture, rate, *rest)
+        if not rate.bounded:
             return encoded
-        return replace(encoded, payload=encoded.payload.ljust(rate.room(3, False), b"\0"))
+        return replace(encoded, payload=encoded.payload.ljust(rate.room(3), b"\0"))
 
-    def decode(self, coded: Coded, options: DecodeOptions) -> Any:
+    @classmethod
+    def decode(cls, coded: Coded, options: DecodeOptions) -> Any:
         return super().decode(replace(coded, payload=coded.payload.rstrip(b"\0")), options)
 
 
-class Modest(ThumbnailCodec):
+class Modest(Thumbnail):
     """Names a higher lower bound than its own."""
 
     def encode(self, *arguments: Any) -> Encoded:
@@ -258,7 +270,7 @@ class Modest(ThumbnailCodec):
             raise RateError(error.lowest + 9, error.highest) from error
 
 
-class Boasting(ThumbnailCodec):
+class Boasting(Thumbnail):
     """Names a lower bound that it cannot reach."""
 
     def encode(self, *arguments: Any) -> Encoded:
@@ -268,93 +280,110 @@ class Boasting(ThumbnailCodec):
             raise RateError(error.lowest - 9, error.highest) from error
 
 
-class Trusting(ThumbnailCodec):
+class Trusting(Thumbnail):
     """Does not look at its parameters before it unpacks them."""
 
-    def decode(self, coded: Coded, options: DecodeOptions) -> Any:
+    @classmethod
+    def decode(cls, coded: Coded, options: DecodeOptions) -> Any:
         coded.parameters[2]
         return super().decode(coded, options)
 
 
-class Endless(ThumbnailCodec):
+class Endless(Thumbnail):
     """Waits for data that never come."""
 
-    end = threading.Event()
+    end: ClassVar[threading.Event] = threading.Event()
 
-    def decode(self, coded: Coded, options: DecodeOptions) -> Any:
+    @classmethod
+    def decode(cls, coded: Coded, options: DecodeOptions) -> Any:
         if not coded.payload:
-            self.end.wait()
+            cls.end.wait()
         return super().decode(coded, options)
 
 
-class Leaping(ThumbnailCodec):
+class Leaping(Thumbnail):
     """Tells its progress backwards."""
 
-    def encode(self, image: Any, settings: Any, rate: Rate, *rest: Any) -> Encoded:
+    def encode(self, picture: Picture, rate: Rate, *rest: Any) -> Encoded:
         for told in rest:
             told(2, 3)
             told(1, 3)
-        return super().encode(image, settings, rate)
+        return super().encode(picture, rate)
 
 
-class NeverTruncated(ThumbnailCodec):
+class NeverTruncated(Thumbnail):
     """Says that it is progressive, and is not."""
 
-    capabilities = Capabilities(progressive=True)
+    traits = Traits(generative=False, progressive=True)
 
 
-class Speechless(ThumbnailCodec):
+class Speechless(Thumbnail):
     """Says that it takes captions, and does not."""
 
-    capabilities = Capabilities(caption=True)
+    traits = Traits(generative=False, caption=True)
 
 
-class Shouting(ThumbnailCodec):
+class Lossy(Thumbnail):
+    """Says that it keeps every pixel, and does not."""
+
+    traits = Traits(generative=False, lossless=True)
+
+
+class Dreaming(Thumbnail):
+    """Says that it keeps every pixel and makes some up."""
+
+    traits = Traits(generative=True, lossless=True)
+
+
+class Marked(Thumbnail):
+    """Says that it has a model, and names none in its files."""
+
+    kinds = (ModelKind("mine"),)
+
+
+class Shouting(Thumbnail):
     """Has a name that no file can hold."""
 
     name = "THUMBNAIL"
 
 
-class Unlicensed(ThumbnailCodec):
+class Unlicensed(Thumbnail):
     """Does not say the licence of its weights."""
 
-    models = ("small",)
+    kinds = (ModelKind("mine", embedded={"small": "mine:weights/small"}),)
+
+    def encode(self, *arguments: Any) -> Encoded:
+        return replace(super().encode(*arguments), fingerprint=bytes(4))
 
 
 @dataclass(frozen=True)
-class LenientSettings(ThumbnailCodec.settings_type):  # type: ignore[misc,name-defined]
-    """Takes anything for a level."""
+class Lenient(Thumbnail):
+    """Does not check its options."""
+
+    sharpness: int = option(0, help="of edges")
+
+    def __post_init__(self) -> None:
+        """Take anything."""
+
+
+@dataclass(frozen=True)
+class Greedy(Thumbnail):
+    """Has an option that never arrives."""
+
+    quality: Any = option(0, help="the core's")
+
+
+class Thawed(Thumbnail):
+    """Has an option that is no field."""
 
     sharpness: int = 0
 
 
-class Lenient(ThumbnailCodec):
-    """Does not check its settings."""
-
-    settings_type = LenientSettings
-
-
 @dataclass(frozen=True)
-class GreedySettings(ThumbnailCodec.settings_type):  # type: ignore[misc,name-defined]
-    """Takes a name of the core's."""
+class Helpless(Thumbnail):
+    """Has an option that nothing is said of."""
 
-    quality: Any = 0
-
-
-class Greedy(ThumbnailCodec):
-    """Has a setting that never arrives."""
-
-    settings_type = GreedySettings
-
-
-class ThawedSettings(ThumbnailCodec.settings_type):  # type: ignore[misc,name-defined]
-    """Is not decorated."""
-
-
-class Thawed(ThumbnailCodec):
-    """Has settings that are no dataclass of their own."""
-
-    settings_type = ThawedSettings
+    sharpness: int = 0
 
 
 BROKEN = [
@@ -379,11 +408,15 @@ BROKEN = [
     (Endless, {"damage"}, "more than 0.5 seconds"),
     (Leaping, {"progress"}, r"rising steps, not \[2, 1\]"),
     (NeverTruncated, {"prefixes"}, "decodes every prefix"),
-    (Lenient, {"settings"}, "but was accepted"),
-    (Greedy, {"settings"}, "not the core's"),
-    (Thawed, {"settings"}, "frozen=True"),
+    (Lenient, {"options"}, "but was accepted"),
+    (Greedy, {"options"}, "not the core's"),
+    (Thawed, {"options"}, "frozen=True"),
+    (Helpless, {"options"}, "a line of help, which 'sharpness' of Helpless lacks"),
+    (Lossy, {"lossless"}, "quality 100 keeps every pixel, but in a"),
+    (Dreaming, {"traits", "lossless"}, "generates nothing"),
+    (Marked, {"round_trip"}, "but this one has kinds and returned None"),
     (Unlicensed, {"declaration"}, "licence of their weights"),
-    (Speechless, {"capabilities", "caption"}, "capabilities.caption is False"),
+    (Speechless, {"traits", "caption"}, "traits.caption is False"),
 ]
 
 
@@ -414,10 +447,10 @@ def test_the_kit_finds_what_is_broken_and_nothing_else(
 
 
 def test_a_codec_is_registered_under_its_own_name(registered: Any) -> None:
-    assert set(broken_rules(ThumbnailCodec)) == {"registration"}
-    assert broken_rules(ThumbnailCodec, registered=False) == {}
+    assert set(broken_rules(Thumbnail)) == {"registration"}
+    assert broken_rules(Thumbnail, registered=False) == {}
     registered(Unlicensed)
-    found = broken_rules(ThumbnailCodec)
+    found = broken_rules(Thumbnail)
     assert set(found) == {"registration"}
     assert "leads to the codec itself" in found["registration"]
 
@@ -433,9 +466,9 @@ def test_check_codec_stops_at_the_first_broken_rule() -> None:
         check_codec(Unlicensed, sizes=SMALL)
 
 
-def test_checks_are_named_and_apply_by_capability() -> None:
-    names = {str(check) for check in checks(ThumbnailCodec)}
+def test_checks_are_named_and_apply_by_trait() -> None:
+    names = {str(check) for check in checks(Thumbnail)}
     assert {"round_trip", "damage", "registration"} <= names
-    assert not {"prefixes", "region_of_interest", "caption"} & names
+    assert not {"prefixes", "region_of_interest", "caption", "lossless"} & names
     assert "prefixes" in {str(check) for check in checks(NeverTruncated)}
-    assert "registration" not in {str(check) for check in checks(ThumbnailCodec, registered=False)}
+    assert "registration" not in {str(check) for check in checks(Thumbnail, registered=False)}

@@ -112,7 +112,7 @@ def test_the_wheel_holds_the_module_and_the_entry_point(workshop: Path) -> None:
             "[diffc.codecs]",
             "thumbnail",
             "=",
-            "diffc_thumbnail:ThumbnailCodec",
+            "diffc_thumbnail:Thumbnail",
         ]
 
 

@@ -91,7 +91,7 @@ def test_a_missing_file_is_a_missing_file(tmp_path: Path) -> None:
         ({"atoms": 1}, "'atoms' is not an option of codec 'planes'"),
         ({"scale": 2}, "'scale' is not an option of codec 'planes'"),
         ({"model": 3}, "model is a text"),
-        ({"planes": 0}, "planes is 1 to 8, not 0"),
+        ({"planes": 0}, "planes is a whole number from 1 to 8, not 0"),
         ({"quality": "keep"}, "'keep' copies the file as it is: drop 'backend'"),
     ],
 )

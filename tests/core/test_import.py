@@ -13,7 +13,7 @@ from PIL import Image
 import diffc
 from diffc.container import Envelope
 
-HEAVY = ("numpy", "torch", "importlib.metadata", "safetensors", "cv2", "diffc.codecs")
+HEAVY = ("numpy", "torch", "importlib.metadata", "safetensors", "cv2", "diffc.codecs.shared.models")
 
 
 def run(script: str, *arguments: object) -> str:
@@ -25,6 +25,7 @@ def run(script: str, *arguments: object) -> str:
 
 def test_importing_diffc_imports_nothing_heavy() -> None:
     assert run("import diffc") == "[]\n"
+    assert run("import diffc, sys; print('diffc.codecs' in sys.modules)") == "False\n[]\n"
     assert run("import diffc; diffc.register(); diffc.info, diffc.decoding, diffc.Codec") == "[]\n"
 
 

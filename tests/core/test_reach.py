@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from codecs_for_tests import PlanesCodec
@@ -11,7 +11,7 @@ from conftest import MODEL, PERCO_MODEL, RELAY_MODEL
 from PIL import Image
 
 import diffc
-from diffc.codec import Encoded
+from diffc.codec import Encoded, ModelKind
 from diffc.errors import RateError
 
 MODELS = {"relay": RELAY_MODEL, "ddcm": MODEL, "perco": PERCO_MODEL}
@@ -21,11 +21,11 @@ class Wordy(PlanesCodec):
     """Planes of 200 bytes at least, with parameters long enough to be told so in two bytes."""
 
     name = "wordy"
-    parameters = 0
-    fingerprint: bytes | None = None
+    parameters: ClassVar[int] = 0
+    fingerprint: ClassVar[bytes | None] = None
 
-    def encode(self, image: Any, settings: Any, rate: Any, progress: Any = None) -> Encoded:
-        room = rate.room(self.parameters, self.fingerprint is not None)
+    def encode(self, picture: Any, rate: Any, progress: Any = None) -> Encoded:
+        room = rate.room(self.parameters)
         if not 200 <= room <= 300:
             raise RateError(self.parameters + 200, self.parameters + 300)
         return Encoded(bytes(room), bytes(self.parameters), self.fingerprint)
@@ -44,6 +44,7 @@ def test_the_ends_of_the_reach_are_met_to_the_byte(
 ) -> None:
     diffc.register_codec("wordy", Wordy, clobber=True)
     Wordy.parameters, Wordy.fingerprint = parameters, fingerprint
+    Wordy.kinds = () if fingerprint is None else (ModelKind("wordy"),)
     masked = photo.copy()
     masked.putalpha(photo.getchannel("R"))
     for image, options in ((photo, {}), (masked, {"xmp": "<x/>" * 30})):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from conftest import MODEL, PERCO_MODEL, RELAY_MODEL
 from PIL import Image
 
 import diffc
-from diffc.codecs.shared import models as model_folder
+from diffc.models.loaded import release_models
 from diffc.torch_state import lacks_memory, undisturbed_torch, weights_to_come
 
 MODELS = {"relay": RELAY_MODEL, "ddcm": MODEL, "perco": PERCO_MODEL}
@@ -50,9 +50,9 @@ STATES: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 @pytest.fixture
 def fresh_models() -> Iterator[None]:
     """Models are read anew, in the state that a test sets, and forgotten after it."""
-    model_folder.release()
+    release_models()
     yield
-    model_folder.release()
+    release_models()
 
 
 @pytest.mark.parametrize("backend", MODELS)
@@ -62,7 +62,7 @@ def test_bytes_and_pixels_are_the_same_in_any_state(photo: Image.Image, backend:
     data = diffc.encode(photo, **options)
     pixels = diffc.decode(data).tobytes()
     for name, state in STATES.items():
-        model_folder.release()
+        release_models()
         with state():
             before = torch.get_default_dtype(), torch.get_default_device()
             assert diffc.encode(photo, **options) == data, name
@@ -127,13 +127,14 @@ class Exhausted(diffc.Codec):
     """A codec for which there is never enough memory."""
 
     name = "exhausted"
-    error: Exception = MemoryError()
+    error: ClassVar[Exception] = MemoryError()
 
-    def encode(self, image: Any, settings: Any, rate: Any, progress: Any = None) -> Any:
+    def encode(self, picture: Any, rate: Any, progress: Any = None) -> Any:
         raise self.error
 
-    def decode(self, coded: Any, options: Any) -> Any:
-        raise self.error
+    @classmethod
+    def decode(cls, coded: Any, options: Any) -> Any:
+        raise cls.error
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,11 @@ import torch
 from PIL import Image, ImageFile
 
 import diffc
-from diffc.codec import Coded, DecodeOptions, Encoded, Rate
+from diffc.codec import Coded, DecodeOptions, Encoded, Picture, Rate
 from diffc.codecs.ddcm import codebook
 from diffc.codecs.ddcm.atoms import by_shift, rank, take
 from diffc.codecs.ddcm.codebook import BlockLayout, HadamardCodebook
-from diffc.codecs.ddcm.codec import DdcmCodec, DdcmSettings
+from diffc.codecs.ddcm.codec import DdcmCodec
 from diffc.codecs.shared.models import fingerprint
 from diffc.pictures.pixels import from_pillow, to_tensor
 
@@ -110,8 +110,8 @@ def encoded(
 ) -> tuple[Encoded, torch.Tensor]:
     picture = from_pillow(photo, keep_alpha=False, convert_color=False)
     pixels = to_tensor(picture)
-    chosen = DdcmSettings(model=ddcm_model, **settings)  # type: ignore[arg-type]
-    return DdcmCodec().encode(pixels, chosen, Rate(quality=70)), pixels
+    codec = DdcmCodec(model=ddcm_model, **settings)  # type: ignore[arg-type]
+    return codec.encode(Picture(pixels), Rate(quality=70)), pixels
 
 
 def test_every_prefix_decodes_and_longer_ones_are_no_worse(
@@ -123,7 +123,7 @@ def test_every_prefix_decodes_and_longer_ones_are_no_worse(
         coded = Coded(
             whole.payload[:length], whole.parameters, photo.size, 1, whole.fingerprint, True
         )
-        errors.append(float((DdcmCodec().decode(coded, DecodeOptions()) - pixels).square().mean()))
+        errors.append(float((DdcmCodec.decode(coded, DecodeOptions()) - pixels).square().mean()))
     assert errors[-1] < errors[0] / 20
     # a step more may cost a little where it codes next to nothing
     assert all(later <= 1.3 * earlier for earlier, later in itertools.pairwise(errors))
@@ -249,14 +249,14 @@ def test_damaged_parameters_are_file_errors(photo: Image.Image, ddcm_model: str)
     for parameters in (b"", bytes(4), b"\x1e\xff\0\0", b"\x1e\x05\0\0", b"\x05\x09\0\0", bytes(8)):
         coded = Coded(whole.payload, parameters, photo.size, 1, whole.fingerprint)
         with pytest.raises(OSError, match="damaged"):
-            DdcmCodec().decode(coded, DecodeOptions())
+            DdcmCodec.decode(coded, DecodeOptions())
 
 
 def test_a_model_that_is_not_here_is_named(photo: Image.Image, ddcm_model: str) -> None:
     whole, _ = encoded(photo, ddcm_model)
     coded = Coded(whole.payload, whole.parameters, photo.size, 1, b"\1\2\3\4")
     with pytest.raises(OSError, match=r"01020304.*tiny"):
-        DdcmCodec().decode(coded, DecodeOptions())
+        DdcmCodec.decode(coded, DecodeOptions())
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_a_stream_that_never_ends_is_refused_soon(ddcm_model: str, seed: int) ->
     seen: list[int] = []
     options = DecodeOptions(progress=lambda step, total: seen.append(step))
     with pytest.raises(OSError, match=r"ends before|at most"):
-        DdcmCodec().decode(coded, options)
+        DdcmCodec.decode(coded, options)
     assert len(seen) <= 20
 
 
@@ -331,7 +331,7 @@ def test_padding_counts_as_pixels(monkeypatch: pytest.MonkeyPatch, ddcm_model: s
         diffc.encode(thin, backend="ddcm", model=ddcm_model)
     coded = Coded(b"", b"\x1e\0\0\0", thin.size, 1, fingerprint(Path(ddcm_model)))
     with pytest.raises(OSError, match="padded"):
-        DdcmCodec().decode(coded, DecodeOptions())
+        DdcmCodec.decode(coded, DecodeOptions())
 
 
 def test_nothing_is_spent_on_what_weighs_nothing() -> None:

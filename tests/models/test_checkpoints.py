@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from codecs_for_tests import register_simple
 from make_cod_model import TINY, tiny_weights
 from safetensors.torch import load_file
 
@@ -121,7 +122,7 @@ def test_a_checkpoint_becomes_safetensors(tmp_path: Path, checkpoint: Path) -> N
 @pytest.fixture
 def converter(monkeypatch: pytest.MonkeyPatch) -> None:
     """A kind of model whose converter is here."""
-    monkeypatch.setitem(convert.CONVERTERS, "simple", "fake_hub:write_simple")
+    register_simple(monkeypatch)
 
 
 @pytest.mark.usefixtures("converter")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from codecs_for_tests import register_simple
 from conftest import MODEL
 from fake_hub import REVISION, WEIGHTS, Hub, change_json, known_model, running_hub, write_pipeline
 from PIL import Image
@@ -369,7 +370,7 @@ def test_a_checkpoint_waits_for_its_conversion(
         checkpoint="a.pt",
         config="a.json",
     )
-    monkeypatch.setitem(convert.CONVERTERS, "simple", "fake_hub:write_simple")
+    register_simple(monkeypatch)
     fetched = fetch("known")
     assert (fetched.kind, fetched.fingerprints) == ("checkpoint", ())
     verify(fetched)

@@ -408,7 +408,7 @@ def test_keywords_are_strict(pixels, params, options, message):
 
 def test_every_codec_of_the_package_has_a_number():
     built_in = {
-        name for name, codec in registry.codecs_available().items() if codec.origin == "built in"
+        name for name, codec in registry.known_codecs().items() if codec.origin == "built in"
     }
     assert built_in <= set(opencv_params._BACKENDS.values())
 

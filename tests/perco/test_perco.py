@@ -16,14 +16,14 @@ from PIL import Image, ImageFile
 from torch import Tensor
 
 import diffc
-from diffc.codec import Coded, DecodeOptions, Encoded, Rate
+from diffc.codec import Coded, DecodeOptions, Encoded, Picture, Rate
 from diffc.codecs.perco import model as token_model
 from diffc.codecs.perco.bitstream import PercoParameters
 from diffc.codecs.perco.codec import PercoCodec
 from diffc.codecs.perco.model import TokenModel
 from diffc.codecs.perco.packing import packed_bits
-from diffc.codecs.perco.settings import PercoSettings
 from diffc.codecs.shared.latents import patch_model
+from diffc.codecs.shared.models import load_once
 from diffc.pictures.pixels import from_pillow, to_tensor
 
 OPTIONS = {"backend": "perco", "model": str(PERCO_MODEL)}
@@ -38,13 +38,13 @@ def picture() -> Image.Image:
 
 
 def encoded(image: Image.Image, quality: float = 60, **options: object) -> Encoded:
-    settings = PercoSettings(model=str(PERCO_MODEL), **options)  # type: ignore[arg-type]
+    codec = PercoCodec(model=str(PERCO_MODEL), **options)  # type: ignore[arg-type]
     pixels = to_tensor(from_pillow(image, keep_alpha=False, convert_color=False))
-    return PercoCodec().encode(pixels, settings, Rate(quality=quality))
+    return codec.encode(Picture(pixels), Rate(quality=quality))
 
 
 def model() -> TokenModel:
-    return token_model.load(PERCO_MODEL, "cpu")
+    return load_once(TokenModel, PERCO_MODEL, "cpu")
 
 
 def difference(first: Image.Image, second: Image.Image) -> float:
@@ -210,7 +210,7 @@ def test_parameters_of_no_encoder_are_refused(parameters: bytes) -> None:
     good = encoded(picture())
     coded = Coded(good.payload, parameters, (200, 140), 1, good.fingerprint)
     with pytest.raises(OSError, match=r"[:]"):
-        PercoCodec().decode(coded, DecodeOptions(model=str(PERCO_MODEL)))
+        PercoCodec.decode(coded, DecodeOptions(model=str(PERCO_MODEL)))
 
 
 def test_damaged_payloads_give_a_picture_or_an_oserror() -> None:
@@ -227,7 +227,7 @@ def test_damaged_payloads_give_a_picture_or_an_oserror() -> None:
             del payload[generator.randrange(len(payload)) :]
         coded = Coded(bytes(payload), bytes(parameters), (200, 140), 1, good.fingerprint)
         try:
-            made = PercoCodec().decode(coded, options)
+            made = PercoCodec.decode(coded, options)
         except OSError:
             continue
         assert made.shape == (3, 140, 200)

@@ -32,15 +32,16 @@ from diffc.codecs.perco_sd.hyper_encoder import (
 )
 from diffc.codecs.perco_sd.model import PercoSdModel
 from diffc.codecs.perco_sd.unet import read_widened_unet
-from diffc.codecs.shared import models as shared_models
 from diffc.codecs.shared.diffusion.samplers import initial_noise
 from diffc.codecs.shared.diffusion.schedules import alpha_bars, ddim_times, last_sigma
+from diffc.codecs.shared.models import load_once
 from diffc.codecs.shared.stable_diffusion import autoencoder
 from diffc.codecs.shared.stable_diffusion.folder import read_pipeline
 from diffc.codecs.shared.stable_diffusion.prompt_embedding import embedding_of
 from diffc.codecs.shared.tiling.blended import Tiling
 from diffc.errors import ModelNotAvailableError, OptionError
 from diffc.models.identity import fingerprint, fingerprints, kind_of
+from diffc.models.loaded import release_models
 
 needs_extra = pytest.mark.skipif(
     find_spec("diffusers") is None or find_spec("transformers") is None,
@@ -68,7 +69,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def perco(release: Path) -> PercoSdModel:
-    return perco_sd_model.load(release, "cpu")
+    return load_once(PercoSdModel, release, "cpu")
 
 
 @pytest.fixture
@@ -375,14 +376,14 @@ def test_other_weights_are_refused(
     change(keys)
     save_file(keys, path)
     with pytest.raises(OSError, match=f"my-model/{part} has 1 {message}"):
-        perco_sd_model.load(copy, "cpu")
+        load_once(PercoSdModel, copy, "cpu")
 
 
 @needs_extra
 def test_damaged_weights_are_refused(copy: Path) -> None:
     (copy / "hyper_enc" / WEIGHTS).write_bytes(bytes(100))
     with pytest.raises(OSError, match="hyper_enc has damaged weights"):
-        perco_sd_model.load(copy, "cpu")
+        load_once(PercoSdModel, copy, "cpu")
 
 
 @needs_extra
@@ -408,7 +409,7 @@ def test_other_configurations_are_refused(
 ) -> None:
     change_json(copy / file, **changes)
     with pytest.raises(OSError, match=message):
-        perco_sd_model.load(copy, "cpu")
+        load_once(PercoSdModel, copy, "cpu")
 
 
 @needs_extra
@@ -418,18 +419,18 @@ def test_the_other_published_hyper_encoder_is_refused(copy: Path) -> None:
     config["num_filters_base"], config["num_filters_out"] = config.pop("N"), config.pop("M")
     path.write_text(json.dumps(config))
     with pytest.raises(OSError, match="has not N, M but num_filters_base, num_filters_out"):
-        perco_sd_model.load(copy, "cpu")
+        load_once(PercoSdModel, copy, "cpu")
 
 
 @needs_extra
 @pytest.mark.parametrize("part", ["unet", "hyper_enc", "vae", "text_encoder"])
 def test_edited_weights_are_another_model(copy: Path, part: str) -> None:
-    before = perco_sd_model.load(copy, "cpu")
+    before = load_once(PercoSdModel, copy, "cpu")
     path = next((copy / part).glob("*.safetensors"))
     edited = bytearray(path.read_bytes())
     edited[-3] ^= 64
     path.write_bytes(edited)
-    after = perco_sd_model.load(copy, "cpu")
+    after = load_once(PercoSdModel, copy, "cpu")
     assert after is not before
     assert after.fingerprint != before.fingerprint
 
@@ -460,19 +461,19 @@ def test_weights_that_overflow_are_an_error(copy: Path) -> None:
     keys = load_file(path)
     keys["conv_out.bias"].fill_(torch.inf)
     save_file(keys, path)
-    model = perco_sd_model.load(copy, "cpu")
+    model = load_once(PercoSdModel, copy, "cpu")
     with pytest.raises(OSError, match="not finite"):
         model.render(torch.zeros(model.grid(8, 8)).long(), "", 0, TWO_STEPS)
 
 
 @needs_extra
 def test_a_model_is_read_once(release: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = perco_sd_model.load(release, "cpu")
+    first = load_once(PercoSdModel, release, "cpu")
     monkeypatch.setattr(perco_sd_model, "read_widened_unet", None)
-    assert perco_sd_model.load(release, "cpu") is first
-    shared_models._load.cache_clear()
+    assert load_once(PercoSdModel, release, "cpu") is first
+    release_models()
     with pytest.raises(OSError, match="no model of this kind"):
-        perco_sd_model.load(release, "cpu")
+        load_once(PercoSdModel, release, "cpu")
 
 
 @needs_extra

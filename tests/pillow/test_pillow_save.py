@@ -98,7 +98,7 @@ def test_rates_are_ceilings_of_the_whole_file(photo: Image.Image) -> None:
         ({"backend": 3}, "a codec's name is"),
         ({"alpha": "straight"}, "alpha is 'keep' or 'drop'"),
         ({"progress": 3}, "progress is a function"),
-        ({"planes": 9}, "planes is 1 to 8"),
+        ({"planes": 9}, "planes is a whole number from 1 to 8"),
         ({"steps": 30}, "'steps' is not an option of codec 'planes'"),
         ({"qualty": 30}, "did you mean 'quality'"),
         ({"targetsize": 30}, "did you mean 'target_size'"),

@@ -16,11 +16,11 @@ from photograph import drawn
 from PIL import Image
 
 import diffc
-from diffc.codec import Coded, DecodeOptions, Encoded, Rate
+from diffc.codec import Coded, DecodeOptions, Encoded, Picture, Rate
 from diffc.codecs.relay import decoder, rate_search
 from diffc.codecs.relay import model as restoring_model
 from diffc.codecs.relay.bitstream import SCALES
-from diffc.codecs.relay.codec import RelayCodec, RelaySettings
+from diffc.codecs.relay.codec import RelayCodec
 from diffc.codecs.relay.rate_search import Trials, at_quality, base_size
 from diffc.codecs.shared.base_pictures.coders import base_coder
 from diffc.codecs.shared.pictures import grey_or_color
@@ -34,8 +34,8 @@ def options(model: str) -> dict[str, str]:
 
 def encoded(image: Image.Image, **options: object) -> Encoded:
     picture = from_pillow(image, keep_alpha=False, convert_color=False)
-    settings = RelaySettings(model=str(RELAY_MODEL), **options)  # type: ignore[arg-type]
-    return RelayCodec().encode(to_tensor(picture), settings, Rate(quality=40))
+    codec = RelayCodec(model=str(RELAY_MODEL), **options)  # type: ignore[arg-type]
+    return codec.encode(Picture(to_tensor(picture)), Rate(quality=40))
 
 
 def difference(first: Image.Image, second: Image.Image) -> int:
@@ -281,7 +281,7 @@ def test_wrong_parameters_are_damage(photo: Image.Image, parameters: bytes) -> N
     made = encoded(photo)
     coded = Coded(made.payload, parameters, photo.size, 1, made.fingerprint)
     with pytest.raises(OSError, match=r"\w"):
-        RelayCodec().decode(coded, DecodeOptions())
+        RelayCodec.decode(coded, DecodeOptions())
 
 
 def test_damaged_payloads_are_refused_or_decode_to_the_size(photo: Image.Image) -> None:
@@ -296,7 +296,7 @@ def test_damaged_payloads_are_refused_or_decode_to_the_size(photo: Image.Image) 
             del payload[chooser.randrange(len(payload)) :]
         coded = Coded(bytes(payload), made.parameters, photo.size, 1, made.fingerprint)
         try:
-            pixels = RelayCodec().decode(coded, DecodeOptions())
+            pixels = RelayCodec.decode(coded, DecodeOptions())
         except OSError:
             refused += 1
         else:
@@ -348,7 +348,7 @@ def test_a_stream_of_nothing_is_damage(photo: Image.Image) -> None:
     for payload in (b"", b"\0"):
         coded = Coded(payload, made.parameters, photo.size, 1, made.fingerprint)
         with pytest.raises(OSError, match=r"\w"):
-            RelayCodec().decode(coded, DecodeOptions())
+            RelayCodec.decode(coded, DecodeOptions())
 
 
 def test_a_file_object_is_written_and_read(photo: Image.Image, options: dict[str, str]) -> None:

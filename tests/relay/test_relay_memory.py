@@ -28,7 +28,7 @@ header = parse_header(data)
 body = open_body(header, data[header.header_length:])
 coded = Coded(body.payload, header.parameters, header.size, 1, header.fingerprint)
 before = peak()
-RelayCodec().decode(coded, DecodeOptions())
+RelayCodec.decode(coded, DecodeOptions())
 print(peak() - before)
 """
 

@@ -211,7 +211,7 @@ def test_a_missing_package_names_the_extra(
         diffc.encode(photo, backend="ddcm", model=folder)
     coded = Coded(b"", b"\x1e\0\0\0", photo.size, 1, fingerprint(folder))
     with pytest.raises(OSError, match=message):
-        DdcmCodec().decode(coded, DecodeOptions(model=str(folder)))
+        DdcmCodec.decode(coded, DecodeOptions(model=str(folder)))
 
 
 def test_a_missing_package_of_text_encoders_names_the_extra(

@@ -22,13 +22,13 @@ from tiny_pipelines import KINDS, make_pipeline
 
 import diffc
 from diffc.codec import DecodeOptions
-from diffc.codecs.ddcm.codec import DdcmCodec, DdcmSettings
-from diffc.codecs.shared import models as shared_models
+from diffc.codecs.ddcm.codec import DdcmCodec
 from diffc.codecs.shared.stable_diffusion import autoencoder, prompt_embedding
 from diffc.codecs.shared.stable_diffusion import pipeline as diffusers_model
 from diffc.codecs.shared.stable_diffusion.pipeline import DiffusersNetworks
 from diffc.codecs.shared.tiling.blended import Tiling
 from diffc.models.identity import fingerprint
+from diffc.models.loaded import release_models
 from diffc.pictures.pixels import from_pillow, to_tensor
 from diffc.testing import checks
 
@@ -457,7 +457,7 @@ def test_a_file_opens_in_another_precision(
 ) -> None:
     def compute_in(dtype: torch.dtype) -> None:
         monkeypatch.setattr(diffusers_model, "fast_dtype", lambda device: dtype)
-        shared_models._load.cache_clear()
+        release_models()
         assert DiffusersNetworks(here / "flow", "cpu").dtype is dtype
 
     options = {"backend": "ddcm", "model": here / "flow", "target_size": 900, "steps": 12}
@@ -469,7 +469,7 @@ def test_a_file_opens_in_another_precision(
         compute_in(torch.float32)
         made.append(diffc.decode(data))
     finally:
-        shared_models._load.cache_clear()
+        release_models()
     assert made[0] != made[1]
     assert psnr(*made) > 35
 
@@ -493,8 +493,7 @@ def test_memory_for_attention_is_saved_where_nothing_is_fused(
 def flow_checks(pipelines: Path) -> dict[str, Any]:
     folder = str(pipelines / "flow")
     every = checks(
-        DdcmCodec,
-        settings=DdcmSettings(model=folder, steps=3),
+        DdcmCodec(model=folder, steps=3),
         decode_options=DecodeOptions(model=folder, steps=1),
         sizes=((1, 1), (7, 3), (50, 34)),
     )

@@ -119,7 +119,7 @@ def test_the_index_model_of_perco_saves_bytes(photograph: Image.Image) -> None:
     data = diffc.encode(photograph, backend="perco", quality=50)
     parameters = PercoParameters.unpack(parse_header(data).parameters)
     assert parameters.modelled
-    layout = token_model.load(PERCO_FOLDER, "cpu").layout(*photograph.size)
+    layout = models.load_once(token_model.TokenModel, PERCO_FOLDER, "cpu").layout(*photograph.size)
     assert diffc.info(data).payload_bytes < 0.95 * packed_bits(layout, parameters.count) / 8
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from diffc.codecs.shared.diffusion.denoisers import Denoiser
 from diffc.codecs.shared.diffusion.schedules import sigma_table
+from diffc.codecs.shared.kinds import PATCH as PATCH_KIND
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.shared.latents.patch_transform import PATCH
 from diffc.codecs.shared.latents.synthesis import Synthesis, SynthesisConfig
@@ -25,7 +26,7 @@ from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.tiling.exact import in_tiles
 from diffc.models.byte_weights import from_bytes
 
-KIND = "patch"
+KIND = PATCH_KIND.name
 
 # tiles keep the widest layer's features under some 300 MB; the margins are the fields of view
 DENOISER_TILE, DENOISER_MARGIN = 160, 18

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from diffc.codecs.shared.diffusion.denoisers import TableDenoiser
 from diffc.codecs.shared.diffusion.schedules import flow_wrap, variance_preserving_wrap
+from diffc.codecs.shared.kinds import DIFFUSERS
 from diffc.codecs.shared.models import fast_dtype, load_once
 from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.stable_diffusion import prompt_embedding
@@ -27,9 +28,9 @@ from diffc.codecs.shared.stable_diffusion.network import (
 )
 from diffc.codecs.shared.stable_diffusion.parts import network_dtype, read_network
 from diffc.codecs.shared.stable_diffusion.prompt_embedding import Embedding, embedding_of
-from diffc.models.identity import DIFFUSERS, fingerprint
+from diffc.models.identity import fingerprint
 
-KIND = DIFFUSERS
+KIND = DIFFUSERS.name
 
 # the least evaluations after the coded steps
 _SHORTEST_TAIL = 2

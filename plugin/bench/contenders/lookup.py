@@ -72,7 +72,7 @@ def contender(
         If there is no such codec, its package is missing, an option is wrong, or a ``-ds`` codec
         has no distance.
     """
-    from diffc.registry import codecs_available
+    from diffc.registry import known_codecs
 
     name, options = parse_spec(spec)
     if name.removesuffix(SHRUNK) in HOST_CODECS:
@@ -81,7 +81,7 @@ def contender(
         codec = host_codec(name.removesuffix(SHRUNK))
         scales = tuple(SCALES) if name.endswith(SHRUNK) else ("1",)
         return HostContender(spec, codec, cache or LevelCache(), distance, scales)
-    if name in codecs_available():
+    if name in known_codecs():
         return RegisteredContender(spec, name, options, device)
     points = _entry_points()
     if name not in points:
@@ -91,10 +91,10 @@ def contender(
 
 def known() -> list[str]:
     """Return the names of all codecs, whether or not their packages are installed."""
-    from diffc.registry import codecs_available
+    from diffc.registry import known_codecs
 
     host = [each for name in HOST_CODECS for each in (name, name + SHRUNK)]
-    return list(dict.fromkeys([*host, *codecs_available(), *_entry_points()]))
+    return list(dict.fromkeys([*host, *known_codecs(), *_entry_points()]))
 
 
 def _entry_points() -> dict[str, Any]:

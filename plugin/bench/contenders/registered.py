@@ -52,7 +52,7 @@ class RegisteredContender:
 
     def __init__(self, spec: str, name: str, options: dict[str, Any], device: str | None) -> None:
         from diffc.decode_options import with_changes
-        from diffc.options import take_settings
+        from diffc.options import codec_options, take_codec
         from diffc.registry import load_codec
 
         self.spec = spec
@@ -69,15 +69,14 @@ class RegisteredContender:
                     f"{_DECODE}{key} is no option of decoding: there are "
                     f"{', '.join(_DECODE + each for each in _DECODE_OPTIONS)}"
                 )
-        settings = {each.name for each in fields(self._codec.settings_type)}
-        if device is not None and "device" in settings:
+        if device is not None and "device" in codec_options(self._codec):
             self._options.setdefault("device", device)
         shared = {"device": self._options.get("device", device)}
         model = self._options.get("model")
         if isinstance(model, str) and Path(model).is_dir():
             shared["model"] = model
         self._decode_options: dict[str, Any] = shared | decode
-        self._settings = take_settings(dict(self._options), self._codec, strict=True)
+        self._made = take_codec(dict(self._options), self._codec, strict=True)
         with_changes(**self._decode_options)
 
     def identity(self) -> str:
@@ -136,8 +135,8 @@ class RegisteredContender:
             bitstream_version=self._codec.bitstream_version,
             mode="RGB",
             size=image.size,
-            fingerprint=_ANY_FINGERPRINT,
-            metadata=caption_metadata(captioned(self._settings, picture)),
+            fingerprint=_ANY_FINGERPRINT if self._codec.kinds else None,
+            metadata=caption_metadata(captioned(self._made, picture)),
         )
         lowest = error.lowest + envelope.overhead(error.lowest)
         highest = error.highest + envelope.overhead(error.highest)
@@ -153,9 +152,9 @@ class RegisteredContender:
 
 def _package(codec: str) -> list[str]:
     """Return the distribution of another package's codec with its version; diffc's is known."""
-    from diffc.registry import codecs_available
+    from diffc.registry import known_codecs
 
-    origin = codecs_available()[codec].origin
+    origin = known_codecs()[codec].origin
     try:
         return [f"{origin} {metadata.version(origin)}"]
     # built in, or registered by a call

@@ -70,14 +70,14 @@ def jobs(
 
 def _devices(codec: str) -> Iterator[str]:
     """Yield where a codec can run: a GPU, too, for those of the registry."""
-    from diffc.registry import codecs_available
+    from diffc.registry import known_codecs
 
     name, options = parse_spec(codec)
     if "device" in options:
         yield str(options["device"])
         return
     yield "cpu"
-    if name in codecs_available():
+    if name in known_codecs():
         import torch
 
         if torch.cuda.is_available():
