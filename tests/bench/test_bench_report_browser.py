@@ -15,6 +15,7 @@ from bench_folder import CODECS, COLOURS, TARGETS, make_run
 from PIL import Image
 
 from diffc.bench.report.page import write_report
+from diffc.bench.report.results import read_results
 from diffc.bench.run.records import RowStore
 
 REQUIRED = os.environ.get("DIFFC_REQUIRE_BROWSER") == "1"
@@ -62,7 +63,7 @@ def browser():
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
     folder = make_run(tmp_path_factory.mktemp("run"), fails=("first", "avif", TARGETS[0]))
-    return write_report(folder).resolve().as_uri()
+    return write_report(read_results(folder)).resolve().as_uri()
 
 
 @pytest.fixture
@@ -161,7 +162,7 @@ def test_the_page_opens_with_two_codecs_side_by_side(page):
     assert colour_at(page, "right") == COLOURS[DDCM]
     assert colour_at(page, "left") == COLOURS[AVIF]
     assert page.locator("#theme").is_visible()
-    assert page.locator("#charts svg").count() == 3
+    assert page.locator("#charts svg").count() == 4
 
 
 def test_the_divider_moves_by_mouse(page):
@@ -515,7 +516,7 @@ def test_keys_leave_other_parts_of_the_page_alone(page):
 
 def test_a_page_of_one_image_one_codec_and_few_figures(opened, tmp_path):
     folder = make_run(tmp_path, images=("only",), codecs=("ddcm",), targets=(1.0,))
-    page = opened(write_report(folder).resolve().as_uri())
+    page = opened(write_report(read_results(folder)).resolve().as_uri())
     assert colour_at(page, "right") == COLOURS[0]
     assert colour_at(page, "left") not in COLOURS
     assert page.locator("#image-next").is_disabled()
@@ -524,7 +525,7 @@ def test_a_page_of_one_image_one_codec_and_few_figures(opened, tmp_path):
 def test_a_page_without_any_row_opens(opened, tmp_path):
     folder = make_run(tmp_path)
     (folder / "rows.jsonl").unlink()
-    page = opened(write_report(folder).resolve().as_uri())
+    page = opened(write_report(read_results(folder)).resolve().as_uri())
     assert "has no picture here" in page.locator("#missing").inner_text()
 
 
@@ -539,7 +540,7 @@ def test_hostile_texts_stay_texts_in_the_viewer(opened, tmp_path):
     for row in rows:
         store.append(type(row)(**{**vars(row), "setting": hostile}))
     dialogs = []
-    page = opened(write_report(folder, title=hostile).resolve().as_uri())
+    page = opened(write_report(read_results(folder), title=hostile).resolve().as_uri())
     page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
     choose(page, "right", 1)
     assert hostile in page.locator("#missing").inner_text()
