@@ -12,7 +12,7 @@ from typing import IO, Any
 from PIL import Image, ImageFile
 
 from diffc.adapters.pillow_options import options_of_call
-from diffc.api import UNCHANGED_ONLY, info_of, kept
+from diffc.api import UNCHANGED_ONLY, info_of, original_file
 from diffc.codec import DecodeOptions
 from diffc.container.header import Header
 from diffc.container.reader import Body, read_body, read_header
@@ -210,7 +210,7 @@ def save_all(image: Image.Image, fp: IO[bytes], filename: str | bytes) -> None:
 
 
 def _encoded(image: Image.Image, options: dict[str, Any]) -> bytes:
-    data = kept(image, options, strict=False)
+    data = original_file(image, options, strict=False)
     if data is not None:
         return data
     from diffc.encoding import encode_image

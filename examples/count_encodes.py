@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from diffc.codecs.relay.rate_search import ROUGH, UNUSED, Trials, fit, refined
+from diffc.codecs.relay.rate_search import ROUGH, UNUSED, Trials, fit, refine_base
 from diffc.codecs.shared.base_pictures.av1_picture import FAST, Av1Coder
 from diffc.codecs.shared.base_pictures.coders import BaseCoder, base_coder
 
@@ -63,7 +63,7 @@ def main() -> None:
             trials = Trials(fast, photo)
             found = fit(trials, room, UNUSED if coder is fast else ROUGH)
             if found is not None:
-                kept = refined(trials, coder, *found, room)
+                kept = refine_base(trials, coder, *found, room)
                 unused.append(1 - (len(kept) + _OVERHEAD) / target)
             at_rate.append(fast.count - before)
             slow.append(0 if coder is fast else coder.count - slow_before)

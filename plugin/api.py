@@ -48,7 +48,7 @@ def encode(image: Any, **options: Any) -> bytes:
     ValueError
         If an option is unknown or out of range, or no file of that size can be made.
     """
-    data = kept(image, options, strict=True)
+    data = original_file(image, options, strict=True)
     if data is not None:
         return data
     from diffc.encoding import encode_image
@@ -63,7 +63,7 @@ UNCHANGED_ONLY = (
 _NEUTRAL = {"progress", "allow_download"}
 
 
-def kept(image: Any, options: dict[str, Any], *, strict: bool) -> bytes | None:
+def original_file(image: Any, options: dict[str, Any], *, strict: bool) -> bytes | None:
     """Return the bytes of the file that an image was opened from, if the options ask for them.
 
     Parameters

@@ -61,7 +61,7 @@ def caption_metadata(codec: Codec) -> dict[str, bytes]:
     return {"caption": caption.encode()} if isinstance(caption, str) and caption else {}
 
 
-def tidied(text: str) -> str:
+def clean_caption(text: str) -> str:
     """Return a text of any origin as a caption: one line, no control characters, not too long.
 
     What is too long is cut between words, where there are any.

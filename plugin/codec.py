@@ -11,13 +11,13 @@ new `Codec.bitstream_version`, and versions once released decode for ever.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from diffc.errors import FileError
 from diffc.option import option, options_of
-from diffc.progress import part_of
+from diffc.progress import Progress, no_progress, part_of
 from diffc.rate import Rate
 
 if TYPE_CHECKING:
@@ -37,12 +37,6 @@ __all__ = [
     "option",
     "options_of",
 ]
-
-Progress = Callable[[int, int], None]
-
-
-def no_progress(step: int, total: int) -> None:
-    """Report nothing: the default progress function."""
 
 
 @dataclass(frozen=True)

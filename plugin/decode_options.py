@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import replace
 
 from diffc.codec import DecodeOptions, no_progress
+from diffc.progress import Progress
 from diffc.values import plain_value
 
 _options: ContextVar[DecodeOptions] = ContextVar("diffc_decode_options")
@@ -63,7 +64,7 @@ def with_changes(
     guidance: float | None = None,
     model: str | os.PathLike[str] | None = None,
     allow_download: bool | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> DecodeOptions:
     """Return the options in force with some changed; None leaves one as it is.
 
@@ -115,7 +116,7 @@ def decoding(
     guidance: float | None = None,
     model: str | os.PathLike[str] | None = None,
     allow_download: bool | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[DecodeOptions]:
     """Decode with these options inside the ``with`` block, in this thread or task.
 

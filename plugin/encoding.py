@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -20,6 +19,7 @@ from diffc.pictures import pixels
 from diffc.pictures.alpha import encode_alpha
 from diffc.pictures.metadata import orientation_of, profile_fits, space_of, take_metadata
 from diffc.pictures.source import source_of
+from diffc.progress import Progress
 from diffc.rate import Target, take_target
 from diffc.registry import check_name, load_codec
 from diffc.threads import ready_to_fork
@@ -37,7 +37,7 @@ class _Job:
     source: bytes | None
     metadata: dict[str, bytes]
     alpha: bytes | None
-    progress: Callable[[int, int], None]
+    progress: Progress
     allow_download: bool | None
     # bytes of parameters that the codec has last asked the room for
     asked: list[int] = field(default_factory=list)

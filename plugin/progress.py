@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+Progress = Callable[[int, int], None]
+"""Called with the step that is done and the number of steps."""
+
 # of one part; parts have steps of their own
 _UNITS = 100
 
 
-def part_of(
-    progress: Callable[[int, int], None], first: int, several: int, count: int
-) -> Callable[[int, int], None]:
+def no_progress(step: int, total: int) -> None:
+    """Report nothing: the default progress function."""
+
+
+def part_of(progress: Progress, first: int, several: int, count: int) -> Progress:
     """Return the progress function of ``several`` parts of ``count``, of which ``first`` are done.
 
     It tells hundredths of parts; but if the parts are all there are, the steps that it is told.

@@ -17,10 +17,10 @@ from typing import TypeVar, overload
 from diffc.builtin_codecs import BUILT_IN
 from diffc.codec import Codec, ModelKind, options_of
 from diffc.errors import CodecNotAvailableError
+from diffc.names import is_plain_name
 from diffc.threads import first_use
 
 ENTRY_POINTS = "diffc.codecs"
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _TARGET = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")
 
 CodecClass = TypeVar("CodecClass", bound=type[Codec])
@@ -83,7 +83,7 @@ def check_name(name: object) -> str:
     ValueError
         If it is not a text of the form ``[a-z0-9][a-z0-9._-]{0,63}``.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not is_plain_name(name):
         raise ValueError(
             "a codec's name is 1 to 64 lower-case letters, digits, '.', '_' or '-', the first a "
             f"letter or digit, not {name!r}: choose such a name"
@@ -163,7 +163,7 @@ def _entry_points() -> dict[str, _Entry]:
     points = sorted(entry_points(group=ENTRY_POINTS), key=lambda point: (point.name, point.value))
     for point in points:
         origin = point.dist.name if point.dist is not None else "an entry point"
-        if not _NAME.fullmatch(point.name) or point.name in _RESERVED:
+        if not is_plain_name(point.name) or point.name in _RESERVED:
             _warn(f"{origin} offers a codec under the invalid name {point.name!r}: it is ignored")
         elif point.name in _BUILT_IN:
             _warn(f"{origin} offers a codec {point.name!r}, which is built in: it is ignored")

@@ -82,7 +82,7 @@ class PercoCodec(Codec):
             layout = model.layout(*picture.size)
             stream = Stream(layout, model.index, layout.sequence(tokens), self.seed)
             count = fit(stream, rate) if rate.bounded else at_quality(layout, rate.quality)
-            payload, parameters = stream.written(count)
+            payload, parameters = stream.encode(count)
         progress(2, 2)
         return Encoded(payload, parameters.pack(), model.fingerprint)
 

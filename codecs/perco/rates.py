@@ -40,7 +40,7 @@ class Stream:
         self._sequence = sequence
         self._shares = coding.shares(layout, model, sequence)
 
-    def written(self, count: int) -> tuple[bytes, PercoParameters]:
+    def encode(self, count: int) -> tuple[bytes, PercoParameters]:
         """Return the shorter form of the first ``count`` tokens, and its parameters."""
         packed = packing.pack(self.layout, self._sequence, count)
         modelled = coding.encode(self._shares, count)
@@ -87,11 +87,11 @@ def fit(stream: Stream, rate: Rate) -> int:
         if space >= 0 and (most := most_tokens(length, stream.seed)) >= 0:
             best = max(best, min(stream.longest(space), most))
     if best >= GLOBAL_TOKENS:
-        payload, parameters = stream.written(best)
+        payload, parameters = stream.encode(best)
         # all tokens may take fewer bytes than at fixed length, which is the codec's highest rate
         nominal = max(len(payload) / 0.95, stream.packed_bytes(total))
         if best < total or rate.room(len(parameters.pack())) <= nominal:
             return best
-    payload, parameters = stream.written(GLOBAL_TOKENS)
+    payload, parameters = stream.encode(GLOBAL_TOKENS)
     lowest = len(payload) + len(parameters.pack())
     raise RateError(lowest, stream.packed_bytes(total) + parameter_bytes(total, stream.seed))

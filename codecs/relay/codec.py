@@ -93,7 +93,7 @@ class RelayCodec(Codec):
             at_quality,
             base_size,
             fit,
-            refined,
+            refine_base,
             smallest,
         )
         from diffc.codecs.shared import models
@@ -115,7 +115,7 @@ class RelayCodec(Codec):
                 raise RateError(length + smallest(trials)[1], lambda: length + largest())
             scale, index = found
             progress(1, 2)
-            coded = refined(trials, coder, scale, index, room)
+            coded = refine_base(trials, coder, scale, index, room)
         else:
             kept = trials if coder is fast else Trials(coder, original, self.scale)
             scale, index = at_quality(kept, rate.quality, trials)

@@ -259,7 +259,7 @@ _LOWER = 3
 _NEXT = 1.05
 
 
-def refined(trials: Trials, coder: BaseCoder, scale: float, index: int, room: int) -> bytes:
+def refine_base(trials: Trials, coder: BaseCoder, scale: float, index: int, room: int) -> bytes:
     """Return a base of at most ``room`` bytes, by the slow coder where it can.
 
     Parameters

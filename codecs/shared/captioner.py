@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from diffc.captions import tidied
+from diffc.captions import clean_caption
 from diffc.codecs.shared.models import load_once
 from diffc.devices import device_of
 from diffc.errors import OptionError
@@ -75,7 +75,7 @@ def caption_of(image: Tensor, *, device: str | None = None) -> str:
     """
     _transformers()
     captioner = load_once(_Captioner, captioner_folder(), device_of(device))
-    return tidied(captioner.describe(to_pillow(image, "RGB")))
+    return clean_caption(captioner.describe(to_pillow(image, "RGB")))
 
 
 def captioner_folder() -> Path:

@@ -19,7 +19,7 @@ from diffc.bench.report.tables import Table, comparison_table
 from diffc.bench.run.pictures import read_rgb
 from diffc.bench.run.records import Row
 from diffc.bench.run.run_file import RUN, read_run
-from diffc.bench.run.runner import Complain, Progress, prepare, run
+from diffc.bench.run.runner import Complain, ItemProgress, prepare, run
 from diffc.errors import reason_of
 
 DEFAULT_BPP = 0.05
@@ -97,7 +97,7 @@ def compare(
     perceptual_weights: Path | None = None,
     device: str | None = None,
     anew: bool = False,
-    progress: Progress = lambda name, done, total: None,
+    progress: ItemProgress = lambda name, done, total: None,
     complain: Complain = print,
 ) -> Comparison:
     """Code a photo with every codec, and write what there is to see.

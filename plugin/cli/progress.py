@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
+
+from diffc.progress import Progress
 
 
 class Bars:
@@ -46,7 +48,7 @@ class Bars:
         self.line(text, sys.stderr)
 
     @contextmanager
-    def file(self, name: str, unit: str = "step") -> Iterator[Callable[[int, int], None] | None]:
+    def file(self, name: str, unit: str = "step") -> Iterator[Progress | None]:
         """Show a file's bar; yield the function that moves it, or None if there are no bars."""
         if not self._shown:
             yield None

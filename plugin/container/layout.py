@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from diffc.names import is_plain_name
 
 # A first byte outside ASCII, then a pair that every change of line ends breaks.
 MAGIC = b"\xd1\xfc\r\n"
@@ -35,12 +35,10 @@ PAYLOAD_END = 1 << 40
 # Bytes asked from a stream at once, so that no field of a file sizes an allocation.
 PIECE = 1 << 16
 
-_CODEC_ID = re.compile("[a-z0-9][a-z0-9._-]{0,63}")
-
 
 def broken_rule(codec: str, bitstream_version: int, size: tuple[int, int]) -> str | None:
     """Return which rule the fields break, None if they break none."""
-    if not _CODEC_ID.fullmatch(codec):
+    if not is_plain_name(codec):
         return (
             f"a codec id is 1 to 64 of a-z, 0-9, '.', '_' and '-' and starts with a letter or "
             f"digit, got {codec!r}: rename the codec"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from diffc.errors import OptionError
+from diffc.names import is_plain_name
 
-_OWN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 # what the hub takes for an account and a repository, less what could be read as a path
 _HUB = re.compile(r"(?=.{3,96}\Z)[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
 _LONGEST_PATH = 4096
@@ -14,7 +14,7 @@ _LONGEST_PATH = 4096
 
 def is_own_name(text: str) -> bool:
     """Tell whether a text may be a name of the store: ``[a-z0-9][a-z0-9._-]{0,63}``."""
-    return _OWN.fullmatch(text) is not None and ".." not in text and "--" not in text
+    return is_plain_name(text) and ".." not in text and "--" not in text
 
 
 def is_hub_id(text: str) -> bool:

@@ -7,11 +7,12 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from diffc.models.store import staging_folder
+from diffc.progress import Progress
 
 # beside the files themselves, for the system and for records
 _MARGIN = 64 << 20
@@ -50,9 +51,7 @@ def check_room(folder: Path, size: int, name: str) -> None:
 
 
 @contextmanager
-def watched(
-    folder: Path, total: int, progress: Callable[[int, int], None] | None
-) -> Iterator[None]:
+def watched(folder: Path, total: int, progress: Progress | None) -> Iterator[None]:
     """Report how many bytes a folder holds, half-finished files included, while the block runs.
 
     What ``progress`` raises comes through at the end of the block.

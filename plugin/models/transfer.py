@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,8 +15,7 @@ from diffc.models.names import check_name, is_hub_id
 from diffc.models.selection import select
 from diffc.models.staging import check_room, staging, watched
 from diffc.models.table import KnownModel, entry_named
-
-Progress = Callable[[int, int], None]
+from diffc.progress import Progress
 
 
 def fetch(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from diffc.models.hash_cache import hash_anew
 from diffc.models.store import Record
+from diffc.progress import Progress
 
 
-def verify(record: Record, progress: Callable[[int, int], None] | None = None) -> None:
+def verify(record: Record, progress: Progress | None = None) -> None:
     """Hash all files of a model anew.
 
     Parameters

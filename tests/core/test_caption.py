@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import diffc
-from diffc.captions import check_caption, tidied
+from diffc.captions import check_caption, clean_caption
 from diffc.cli.main import main
 from diffc.codecs.shared import captioner
 from diffc.container import METADATA_LIMIT, Envelope, caption_words, parse_header
@@ -218,8 +218,8 @@ def test_nothing_to_say_stores_nothing(photo: Image.Image, monkeypatch: pytest.M
     ],
 )
 def test_what_captioners_say_is_made_to_fit(text: str, caption: str) -> None:
-    assert tidied(text) == caption
-    check_caption(tidied(text))
+    assert clean_caption(text) == caption
+    check_caption(clean_caption(text))
 
 
 def test_the_command_line_takes_a_caption(

@@ -6,7 +6,7 @@ import pytest
 from photograph import drawn
 from PIL import Image, features
 
-from diffc.codecs.relay.rate_search import ROUGH, Trials, fit, refined
+from diffc.codecs.relay.rate_search import ROUGH, Trials, fit, refine_base
 from diffc.codecs.shared.base_pictures.av1_picture import FAST, Av1Coder
 
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF")
@@ -35,7 +35,7 @@ class Lengths:
 def lengths(factor: float, room: int, index: int) -> tuple[int, list[int]]:
     fast, slow = Lengths(1.0), Lengths(factor)
     trials = Trials(fast, Image.new("RGB", (640, 640)))
-    made = refined(trials, slow, 1.0, index, room)
+    made = refine_base(trials, slow, 1.0, index, room)
     return len(made), slow.coded
 
 
@@ -72,7 +72,7 @@ def test_what_the_search_found_is_kept_if_there_is_no_slower_coder() -> None:
     coder = Lengths(1.0)
     trials = Trials(coder, Image.new("RGB", (640, 640)))
     found = trials.coded(1.0, 7)
-    assert refined(trials, coder, 1.0, 7, 10**6) == found
+    assert refine_base(trials, coder, 1.0, 7, 10**6) == found
     assert coder.coded == [7]
 
 
@@ -89,7 +89,7 @@ def test_a_picture_is_coded_more_slowly(room: int) -> None:
     found = fit(trials, room, ROUGH)
     assert found is not None
     slow = Av1Coder(speed=4)
-    made = refined(trials, slow, *found, room)
+    made = refine_base(trials, slow, *found, room)
     assert 0.8 * room < len(made) <= room
     scale, index = found
     near = [slow.encode(trials.scaled(scale), slow.qualities[index + n]) for n in (-1, 0, 1)]

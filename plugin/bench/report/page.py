@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from diffc.bench.report.results import Results
 from diffc.bench.report.tables import bd_rate_table, quality_table, spectrum_table, speed_table
 from diffc.bench.run.run_file import RunFile
 from diffc.file_io import write_whole
+from diffc.progress import Progress, no_progress
 
 PAGE = "report.html"
 PICTURE_LIMIT = 60_000_000
@@ -31,7 +31,7 @@ def write_report(
     title: str | None = None,
     first_target: float | None = None,
     limit: int = PICTURE_LIMIT,
-    progress: Callable[[int, int], None] = lambda step, total: None,
+    progress: Progress = no_progress,
 ) -> Path:
     """Write the page of a run, whole or not at all.
 

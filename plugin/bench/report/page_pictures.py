@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from PIL import Image
 from diffc.bench.report.results import Results
 from diffc.bench.run.records import Row
 from diffc.bench.run.run_file import Places
+from diffc.progress import Progress, no_progress
 
 Paths = Sequence[Path]
 # pixels a side
@@ -47,7 +48,7 @@ class Embedded:
 def embed(
     pictures: dict[str, Paths],
     limit: int,
-    progress: Callable[[int, int], None] = lambda step, total: None,
+    progress: Progress = no_progress,
 ) -> Embedded:
     """Encode the pictures of as many images as fit, taken evenly from the list.
 

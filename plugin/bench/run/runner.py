@@ -23,9 +23,9 @@ from diffc.bench.run.records import Row, RowStore
 from diffc.bench.run.run_file import Places
 from diffc.errors import reason_of
 
-__all__ = ["Complain", "Progress", "Run", "prepare", "run"]
+__all__ = ["Complain", "ItemProgress", "Run", "prepare", "run"]
 
-Progress = Callable[[str, int, int], None]
+ItemProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def _features(measurer: Measurer, picture: Image.Image) -> dict[str, bytes]:
 def run(
     prepared: Run,
     *,
-    progress: Progress = lambda name, done, total: None,
+    progress: ItemProgress = lambda name, done, total: None,
     complain: Complain = print,
 ) -> int:
     """Make all rows that are missing.
