@@ -19,7 +19,7 @@ from diffc.codecs.perco.tokeniser import TokenConfig, TokenNetwork
 from diffc.codecs.perco.training import write_token_model
 from diffc.codecs.perco.training_index import write_index_model
 from diffc.codecs.perco.training_index_network import IndexConfig, IndexNetwork
-from diffc.codecs.relay.network import RestoringConfig, RestoringNetwork
+from diffc.codecs.relay.network import Restorer, RestorerConfig
 from diffc.codecs.relay.training import write_restoring_model
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.shared.latents.patch_transform import PATCH
@@ -77,11 +77,14 @@ def make() -> tuple[LatentDenoiser, Synthesis]:
     return denoiser, synthesis
 
 
-def make_restoring() -> RestoringNetwork:
+def make_restoring() -> Restorer:
     """Build the relay codec's network with seeded weights that change a picture a little."""
     torch.manual_seed(21)
-    network = RestoringNetwork(RestoringConfig(widths=(8, 16, 24), blocks=(1, 1, 1), embedding=8))
-    torch.nn.init.normal_(network.leave, std=0.3)
+    sizes = {"widths": (8, 16, 24), "blocks": (1, 1, 1), "embedding": 8}
+    detail = {"detail_widths": (8, 8, 8, 8), "detail_blocks": (1, 1)}
+    network = Restorer(RestorerConfig(**sizes, **detail))
+    torch.nn.init.normal_(network.mean.leave, std=0.3)
+    torch.nn.init.normal_(network.detail.leave.weight, std=0.1)
     return network
 
 

@@ -33,10 +33,8 @@ from diffc.errors import RateError
 from diffc.parameters import SEED_END
 
 if TYPE_CHECKING:
-    from PIL import Image
     from torch import Tensor
 
-    from diffc.codecs.relay.bitstream import RelayParameters
     from diffc.codecs.shared.base_pictures.coders import BaseCoder
 
 RESTORING = ModelKind("restoring", embedded={"tiny": "diffc.codecs:weights/relay-tiny"})
@@ -152,7 +150,7 @@ class RelayCodec(Codec):
         import torch
 
         from diffc.codecs.relay.bitstream import RelayParameters
-        from diffc.codecs.relay.decoder import render
+        from diffc.codecs.relay.decoder import enlarged_base, render
         from diffc.codecs.relay.model import RestoringModel
         from diffc.codecs.shared import models
         from diffc.progress import part_of
@@ -165,20 +163,11 @@ class RelayCodec(Codec):
             for start in range(0, len(together), count):
                 part = together[start : start + count]
                 found = [RelayParameters.unpack(each.parameters) for each in part]
-                bases = [_enlarged_base(*each) for each in zip(part, found, strict=True)]
+                bases = [
+                    enlarged_base(each.payload, each.size, parameters)
+                    for each, parameters in zip(part, found, strict=True)
+                ]
                 progress = part_of(options.progress, len(made), len(part), len(coded))
                 with torch.inference_mode():
                     made += render(bases, found, model, replace(options, progress=progress))
         return made
-
-
-def _enlarged_base(coded: Coded, parameters: RelayParameters) -> Image.Image:
-    from PIL import Image
-
-    from diffc.codecs.relay.rate_search import base_size
-    from diffc.codecs.shared.base_pictures.coders import base_coder
-
-    coder = base_coder(parameters.base)
-    size = base_size(coded.size, parameters.scale)
-    base = coder.decode(coded.payload, size, grey=parameters.grey)
-    return base.resize(coded.size, Image.Resampling.BICUBIC)

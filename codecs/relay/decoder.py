@@ -1,4 +1,4 @@
-"""From base pictures to what ``relay`` shows: noise, restoration, texture, a strip at a time.
+"""From base pictures to what ``relay`` shows: noise and its removal, a strip at a time.
 
 Of each picture two are held whole: the base as it is enlarged, in bytes, and the state, float32,
 which becomes the result.
@@ -6,7 +6,6 @@ which becomes the result.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -16,23 +15,23 @@ from torch import Tensor
 
 from diffc.codec import DecodeOptions, Progress
 from diffc.codecs.relay.bitstream import RelayParameters
-from diffc.codecs.relay.texture import REACH, texture
-from diffc.codecs.shared.diffusion.samplers import add_noise, ddim_step
-from diffc.codecs.shared.diffusion.schedules import linear_sigmas
+from diffc.codecs.relay.network import FAMILIES, Condition
+from diffc.codecs.relay.rate_search import base_size
+from diffc.codecs.shared.base_pictures.coders import base_coder
+from diffc.codecs.shared.diffusion.samplers import add_noise
 from diffc.codecs.shared.pictures import PictureRows
 from diffc.codecs.shared.tiling.exact import strips
+from diffc.errors import OptionError
 from diffc.noise.streams import Purpose, random_normals
 
-DEFAULT_STEPS = 1
-# what of the missing detail's deviation is drawn in each band, the finest first: all of it would be
-# as strong as a photograph's, but twice the error; see docs/relay.md
-TEXTURE = (0.15, 0.2, 0.0)
+DEFAULT_REALISM = 0.75
+"""Chosen by looking and by the measures of docs/relay.md."""
 
 # pixels of rows that are made at a time: normals take six times the memory of the result
 _PIECE = 1 << 19
 
 
-class Restorer(Protocol):
+class Denoiser(Protocol):
     """A network of base pictures and noisy states, with a bounded field of view.
 
     Its strips are `largest` rows high, and it is told `margin` rows above and below them; both, and
@@ -44,30 +43,25 @@ class Restorer(Protocol):
     largest: int
     margin: int
 
-    def denoise(
-        self, x: Tensor, sigma: Tensor, base: Tensor, level: Tensor, scale: Tensor
-    ) -> Tensor:
+    def denoise(self, x: Tensor, sigma: Tensor, base: Tensor, condition: Condition) -> Tensor:
         """Return the estimate of the photograph (N, 3, rows, W), about [-1, 1].
 
         Parameters
         ----------
         x, base : Tensor
-            Rows of the state, the photograph + sigma * e~, and of the base, (N, 3, rows, W).
-        sigma, level, scale : Tensor
-            The state's noise level, the root mean square error of the base, and how many times
-            smaller it was coded, (N,).
+            Rows of the state, base + sigma * noise, and of the base, (N, 3, rows, W).
+        sigma : Tensor
+            The state's noise level (N,); the more noise, the more natural is the estimate, and
+            without any it is that of least squared error.
+        condition : Condition
+            What is known of the bases.
         """
-
-    def denoise_with_deviations(
-        self, x: Tensor, sigma: Tensor, base: Tensor, level: Tensor, scale: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return that, and the deviations of the detail that it lacks (N, BANDS, rows, W)."""
 
 
 def render(
     pictures: Sequence[Image.Image],
     parameters: Sequence[RelayParameters],
-    model: Restorer,
+    model: Denoiser,
     options: DecodeOptions,
 ) -> list[Tensor]:
     """Restore pictures.
@@ -78,7 +72,7 @@ def render(
         Decoded bases, enlarged to one size.
     parameters : sequence of RelayParameters
         Of each.
-    model : Restorer
+    model : Denoiser
         For all of them.
     options : DecodeOptions
         Of them count steps, realism and progress.
@@ -87,16 +81,19 @@ def render(
     -------
     list of Tensor
         Pixels (3, height, width), float32 in [0, 1].
+
+    Raises
+    ------
+    ValueError
+        If more than one step is asked for.
     """
+    if options.steps not in (None, 1):
+        raise OptionError(
+            f"relay restores in one step, not in {options.steps}: leave steps out, or set realism"
+        )
     base = PictureRows(pictures, model.multiple, model.device)
-    realism = 1.0 if options.realism is None else options.realism
-    if realism == 0:
-        made = torch.empty(base.shape, device=model.device)
-        for rows in _pieces(*base.shape[2:]):
-            made[:, :, rows] = _pixels(base(rows))
-    else:
-        steps = options.steps or DEFAULT_STEPS
-        made = restore(base, parameters, model, steps, realism, options.progress)
+    realism = DEFAULT_REALISM if options.realism is None else options.realism
+    made = restore(base, parameters, model, realism, options.progress)
     width, height = pictures[0].size
     found = made[:, :, :height, :width].cpu()
     return [
@@ -108,20 +105,20 @@ def render(
 def restore(
     base: PictureRows,
     parameters: Sequence[RelayParameters],
-    model: Restorer,
-    steps: int,
+    model: Denoiser,
     realism: float,
     progress: Progress,
 ) -> Tensor:
-    """Relay residual diffusion (RDEIC, arXiv 2410.02640, equations 4 to 9), then texture.
+    """Relay residual diffusion (RDEIC, arXiv 2410.02640, equations 4 to 9), in one step.
 
     In variance-exploding form: with z_n the paper's state and ab_n its cumulative alpha, here
     y_n = z_n / sqrt(ab_n) and r_n = sqrt((1 - ab_n) / ab_n); z_c is the base, z0hat the estimate.
 
         start     y_N = z_c + r_N eps
-        reverse   y_m = z0hat + r_m (y_n - z0hat) / r_n       (DDIM with the combined noise)
+        end       y_0 = z0hat(y_N, r_N)       (DDIM from r_N to 0)
 
-    Residual and noise leave together.  r_N is the error of the base, so the rate sets N.
+    Residual and noise leave together.  The paper sets r_N by the rate; here it is the error of the
+    base, times the realism that is asked for.
 
     Parameters
     ----------
@@ -129,12 +126,10 @@ def restore(
         z_c, rows of bases of one size.
     parameters : sequence of RelayParameters
         Of each.
-    model : Restorer
+    model : Denoiser
         Estimates z_0.
-    steps : int
-        From r_N to 0, evenly spaced.
     realism : float
-        How much is shown of what the model adds to the base, in (0, 1].
+        From 0, the picture of least squared error, to 1, the most natural one.
     progress : callable
         Called with the step that is done and the number of steps.
 
@@ -145,54 +140,42 @@ def restore(
     """
     height, width = base.shape[2:]
     seeds = [each.seed for each in parameters]
-    level = torch.tensor([each.level for each in parameters], device=model.device)
-    scale = torch.tensor([each.scale for each in parameters], device=model.device)
-    sizes = {"largest": model.largest, "margin": model.margin, "multiple": model.multiple}
-    sigmas = linear_sigmas(level, steps)
+    condition = _condition(parameters, model.device)
+    r_N = realism * condition.level
+    progress(0, 1)
 
     y = torch.empty(base.shape, device=model.device)
     for rows in _pieces(height, width):
-        eps = _normals(seeds, Purpose.INITIAL, 3, rows, width, model.device)
-        y[:, :, rows] = add_noise(base(rows), eps, sigmas[0])
+        z_c = base(rows)
+        if realism:
+            eps = _normals(seeds, Purpose.INITIAL, 3, rows, width, model.device)
+            z_c = add_noise(z_c, eps, r_N)
+        y[:, :, rows] = z_c
 
-    for step, (sigma, sigma_next) in enumerate(itertools.pairwise(sigmas)):
-        progress(step, steps)
-        for strip in strips(y, **sizes):
-            denoised = model.denoise(strip.window, sigma, base(strip.around), level, scale)
-            y[:, :, strip.rows] = ddim_step(
-                strip.inner(strip.window), strip.inner(denoised), sigma, sigma_next
-            )
-
-    # after the last step no noise is left, and each row becomes what is shown
-    progress(steps - 1, steps)
-    for strip in strips(y, **sizes):
-        z_c = base(strip.around)
-        made = model.denoise_with_deviations(strip.window, sigmas[-1], z_c, level, scale)
-        denoised, deviation = (strip.inner(each) for each in made)
-        pixels = strip.inner(z_c).lerp_(denoised, realism)
-        _add_texture(pixels, deviation, realism, seeds, strip.rows, height)
-        y[:, :, strip.rows] = _pixels(pixels)
-    progress(steps, steps)
+    for strip in strips(y, largest=model.largest, margin=model.margin, multiple=model.multiple):
+        z0hat = model.denoise(strip.window, r_N, base(strip.around), condition)
+        y[:, :, strip.rows] = _pixels(strip.inner(z0hat))
+    progress(1, 1)
     return y
 
 
-def _add_texture(
-    pixels: Tensor,
-    deviation: Tensor,
-    realism: float,
-    seeds: Sequence[int],
-    rows: slice,
-    height: int,
-) -> None:
-    """Add noise of a share of the deviations (N, BANDS, rows, W) to rows of pictures."""
-    width, device = pixels.shape[3], str(pixels.device)
-    shares = torch.tensor(TEXTURE, device=device)[None, :, None, None] * realism
-    for piece in _pieces(rows.stop - rows.start, width):
-        first, last = rows.start + piece.start, rows.start + piece.stop
-        around = slice(max(0, first - REACH), min(last + REACH, height))
-        plane = _normals(seeds, Purpose.TEXTURE, 1, around, width, device)
-        detail = texture(plane, deviation[:, :, piece] * shares, first - around.start)
-        pixels[:, :, piece].add_(detail)
+def enlarged_base(
+    payload: bytes, size: tuple[int, int], parameters: RelayParameters
+) -> Image.Image:
+    """Return z_c: a file's base picture, decoded and enlarged to a size (width, height)."""
+    coder = base_coder(parameters.base)
+    small = base_size(size, parameters.scale)
+    base = coder.decode(payload, small, grey=parameters.grey)
+    return base.resize(size, Image.Resampling.BICUBIC)
+
+
+def _condition(parameters: Sequence[RelayParameters], device: str) -> Condition:
+    families = [FAMILIES.index(base_coder(each.base).name) for each in parameters]
+    return Condition(
+        torch.tensor([each.level for each in parameters], device=device),
+        torch.tensor([each.scale for each in parameters], device=device),
+        torch.tensor(families, device=device),
+    )
 
 
 def _pixels(values: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """The embedded restoring model: its folder, its number formats, and its tiles.
 
-`RestoringModel` is what `diffc.codecs.relay.decoder.Restorer` asks for.
+`RestoringModel` is what `diffc.codecs.relay.decoder.Denoiser` asks for.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
 from diffc.codecs.relay.codec import RESTORING
-from diffc.codecs.relay.network import RestoringConfig, RestoringNetwork
+from diffc.codecs.relay.network import Condition, Restorer, RestorerConfig
+from diffc.codecs.shared.diffusion.samplers import per_item
 from diffc.codecs.shared.models import (
     config_of,
     fast_dtype,
@@ -53,44 +53,35 @@ class RestoringModel:
         sizes: dict[str, Any] = {
             key: tuple(v) if isinstance(v, list) else v for key, v in config.items()
         }
-        network = RestoringNetwork(RestoringConfig(**sizes))
+        network = Restorer(RestorerConfig(**sizes))
         network.load_state_dict(restoring_weights(folder))
         to_device(network, device).eval().requires_grad_(False)
         with_convolutions_in(network, fast_dtype(device))
         self._network = network
 
-    def denoise(
-        self, x: Tensor, sigma: Tensor, base: Tensor, level: Tensor, scale: Tensor
-    ) -> Tensor:
-        """Return the estimate of the photograph (N, 3, rows, W); see `Restorer.denoise`."""
+    def denoise(self, x: Tensor, sigma: Tensor, base: Tensor, condition: Condition) -> Tensor:
+        """Return the estimate of the photograph (N, 3, rows, W); see `decoder.Denoiser.denoise`."""
+        realism = sigma / condition.level
+        if not bool(sigma.any()):  # there is no noise, and the mean is the answer
 
-        def network(x: Tensor, base: Tensor) -> Tensor:
-            made: Tensor = self._network(x, sigma, base, level, scale)
+            def faithful(base: Tensor) -> Tensor:
+                made: Tensor = self._network.mean(base, condition)[0]
+                return made
+
+            return self._in_columns(faithful, base)
+
+        def natural(x: Tensor, base: Tensor) -> Tensor:
+            made: Tensor = self._network(base, condition, (x - base) / per_item(sigma), realism)
             return made
 
-        return self._in_columns(network, x, base)
+        return self._in_columns(natural, x, base)
 
-    def denoise_with_deviations(
-        self, x: Tensor, sigma: Tensor, base: Tensor, level: Tensor, scale: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return that, and the deviations of what it lacks, for `relay.texture.texture`."""
-
-        def network(x: Tensor, base: Tensor) -> Tensor:
-            return torch.cat(self._network.estimate(x, sigma, base, level, scale), dim=1)
-
-        made = self._in_columns(network, x, base)
-        return made[:, :3], made[:, 3:]
-
-    def _in_columns(
-        self, network: Callable[[Tensor, Tensor], Tensor], x: Tensor, base: Tensor
-    ) -> Tensor:
+    def _in_columns(self, network: Callable[..., Tensor], *rows: Tensor) -> Tensor:
         """Apply a network to rows, cut into tiles if they are long."""
-        largest = max(self.largest, x.shape[2])
         return in_tiles(
             network,
-            x,
-            base,
-            largest=largest,
+            *rows,
+            largest=max(self.largest, rows[0].shape[2]),
             margin=self.margin,
             scale=1,
             multiple=self.multiple,

@@ -1,12 +1,13 @@
-"""The network of the relay codec: a photograph from its base picture and a noisy state.
+"""The network of the relay codec: a photograph from its base, as faithful or as natural as asked.
 
-Beside the picture it estimates how strong the detail is that the picture lacks; see
-`diffc.codecs.relay.texture`.
+Two parts.  The *mean*: features at 1/4, 1/8 and 1/16 of the size, and from them the picture of
+least squared error; it knows no noise.  The *detail*: what photographs have and their mean lacks,
+drawn from noise at 1/8, 1/4, 1/2 and the full size, where lines of every direction can be drawn;
+its strength is the realism.
 
-It works in pixels, there is no autoencoder to limit quality: windows of 12x12 at steps of 4 go
-in and out.  A grid is not left to training to avoid: windows that go out overlap, fade at their
-borders and add up evenly, and features are enlarged bilinearly.
-Parameters and work stand mostly at 1/8 and 1/16 of the size.
+As a diffusion model it denoises ``x = base + sigma * noise`` in one step, where
+sigma = realism * level: the start of relay residual diffusion (RDEIC, arXiv 2410.02640, equation 9).
+Without noise the answer is the mean.
 """
 
 from __future__ import annotations
@@ -17,47 +18,91 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from diffc.codecs.relay.texture import BANDS
-from diffc.codecs.shared.networks.blocks import NoiseLevelEmbedding, modulated_blocks
+from diffc.codecs.shared.networks.blocks import ChannelNorm, NoiseLevelEmbedding, modulated_blocks
+
+FAMILIES = ("av1", "hevc", "jpeg-420", "jpeg-444", "webp", "jxl", "other")
+"""Of bases, in the order of the network's conditions; never to be reordered."""
 
 STRIDE, TAPS = 4, 3
-# logarithms of deviations over the base's error: where they start, and how far they may go
-_USUAL, _LEAST, _MOST = -1.0, -6.0, 2.0
-# pixels of the means that a smooth base is made of, and what is left of the noise
-_SMOOTH, _FAINT = 8, 0.2
+# pixels of the means that a smooth base is made of
+_SMOOTH = 8
+# the embedding of realism starts here, for its logarithm is what is embedded
+_LEAST_REALISM = 0.05
 
 
 @dataclass(frozen=True)
-class RestoringConfig:
-    """Channels and blocks at 1/4 (each way), 1/8 (each way) and 1/16 of the size.
+class RestorerConfig:
+    """Sizes of the network.
 
-    With ``unit_detail`` the network sees the base's detail in units of its error, beside a smooth
-    base, and faint noise.  Else the base's brightness and the noise drown the detail, and the
-    network learns next to nothing: after equal training the gain is a quarter.
+    ``widths`` and ``blocks`` are those of the mean at 1/4 (each way), 1/8 (each way) and 1/16 of
+    the size; ``detail_widths`` those of the detail at 1/8, 1/4, 1/2 and the full size,
+    ``detail_blocks`` at 1/8 and 1/4.
     """
 
     widths: tuple[int, int, int] = (96, 176, 320)
-    blocks: tuple[int, int, int] = (2, 3, 5)
-    embedding: int = 96
-    texture_blocks: int = 2
-    unit_detail: bool = False
+    blocks: tuple[int, int, int] = (2, 4, 7)
+    detail_widths: tuple[int, int, int, int] = (96, 64, 24, 20)
+    detail_blocks: tuple[int, int] = (2, 3)
+    embedding: int = 64
+    families: int = 8
 
 
-class RestoringNetwork(nn.Module):
-    """``z0hat = network(state, ratio, base, level, scale)``."""
+@dataclass(frozen=True)
+class Condition:
+    """What is known of bases, each (N,).
+
+    Root mean square errors for pixels in [-1, 1], how many times smaller the bases were coded, and
+    numbers of their families, see `FAMILIES`.
+    """
+
+    level: Tensor
+    scale: Tensor
+    family: Tensor
+
+
+class Restorer(nn.Module):
+    """``denoised = restorer(base, condition, noise, realism)``."""
+
+    def __init__(self, config: RestorerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.mean = Mean(config)
+        self.detail = Detail(config)
+
+    def forward(self, base: Tensor, condition: Condition, noise: Tensor, realism: Tensor) -> Tensor:
+        """Return restored pictures (N, 3, H, W), float32, about [-1, 1], not clipped.
+
+        Parameters
+        ----------
+        base : Tensor
+            (N, 3, H, W), float32 in [-1, 1]; H and W multiples of 16.
+        condition : Condition
+            Of each base.
+        noise : Tensor
+            White, of deviation 1 (N, 3, H, W).
+        realism : Tensor
+            (N,) in [0, 1].
+        """
+        picture, features, inner = self.mean(base, condition)
+        mean: Tensor = picture
+        detail: Tensor = self.detail(mean, features, inner, condition, noise, realism)
+        return mean + detail
+
+
+class Mean(nn.Module):
+    """``picture, features, inner = mean(base, condition)``."""
 
     window: Tensor
 
-    def __init__(self, config: RestoringConfig) -> None:
+    def __init__(self, config: RestorerConfig) -> None:
         super().__init__()
-        self.config = config
         first, second, third = config.widths
         quarter, eighth, sixteenth = config.blocks
-        self.embed_ratio = NoiseLevelEmbedding(config.embedding)
-        self.embed_level = NoiseLevelEmbedding(config.embedding)
+        self.embed_level = nn.ModuleList(NoiseLevelEmbedding(config.embedding) for _ in range(2))
         self.embed_scale = NoiseLevelEmbedding(config.embedding)
-        channels = 9 if config.unit_detail else 6
-        self.enter = nn.Conv2d(channels * STRIDE**2, first, TAPS, padding=1)
+        self.embed_family = nn.Embedding(config.families, config.embedding)
+        nn.init.zeros_(self.embed_family.weight)
+        self.enter = nn.Conv2d(6 * STRIDE**2, first, TAPS, padding=1)
         self.quarter_in = _blocks(quarter, first, config, 2)
         self.to_eighth = nn.Conv2d(4 * first, second, 1)
         self.eighth_in = _blocks(eighth, second, config, 3)
@@ -69,45 +114,17 @@ class RestoringNetwork(nn.Module):
         self.quarter_out = _blocks(quarter, first, config, 2)
         self.leave = nn.Parameter(torch.zeros(3 * STRIDE**2, first, TAPS, TAPS))
         self.register_buffer("window", _fading_window(), persistent=False)
-        self.texture = _blocks(config.texture_blocks, first, config, 2)
-        self.deviation = nn.Conv2d(first, BANDS, 1)
-        nn.init.zeros_(self.deviation.weight)
-        nn.init.constant_(self.deviation.bias, _USUAL)  # type: ignore[arg-type]
 
-    def forward(
-        self, state: Tensor, ratio: Tensor, base: Tensor, level: Tensor, scale: Tensor
-    ) -> Tensor:
-        """Return the restored picture (N, 3, H, W), float32, about [-1, 1], not clipped.
-
-        The arguments are those of `estimate`.
-        """
-        features, _ = self.features(state, ratio, base, level, scale)
-        return self.picture(features, base, level)
-
-    def estimate(
-        self, state: Tensor, ratio: Tensor, base: Tensor, level: Tensor, scale: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return the restored picture, and the deviations of what it lacks (N, BANDS, H, W).
-
-        Parameters
-        ----------
-        state, base : Tensor
-            y_n and z_c (N, 3, H, W), float32, in [-1, 1] but for the noise; H and W multiples of
-            16.
-        ratio, level, scale : Tensor
-            r_n, the root mean square error of the base, and how many times smaller it was coded,
-            each (N,), float32, > 0.
-        """
-        features, embedding = self.features(state, ratio, base, level, scale)
-        deviation = self.missing(features, embedding, level)
-        return self.picture(features, base, level), deviation
-
-    def features(
-        self, state: Tensor, ratio: Tensor, base: Tensor, level: Tensor, scale: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Return what `picture` and `missing` start from, and the levels' embedding."""
-        embedding = self.embed_ratio(ratio) + self.embed_level(level) + self.embed_scale(scale)
-        seen = self._seen(base, (state - base) / level[:, None, None, None], level)
+    def forward(self, base: Tensor, condition: Condition) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the picture (N, 3, H, W) and features at 1/4 and 1/8 of the size."""
+        level = condition.level[:, None, None, None]
+        embedding = self.embed_scale(condition.scale) + self.embed_family(condition.family)
+        for embed in self.embed_level:
+            embedding = embedding + embed(condition.level)
+        smooth = _smooth(base)
+        # in units of the error, else brightness drowns detail; logarithmic from there on: edges
+        # of a fine base are a hundred times as large
+        seen = torch.cat([smooth, torch.asinh((base - smooth) / level)], dim=1)
         x = self.enter(F.pixel_unshuffle(seen, STRIDE).to(self.enter.weight.dtype))
         for block in self.quarter_in:
             x = block(x, embedding)
@@ -117,41 +134,16 @@ class RestoringNetwork(nn.Module):
         innermost = self.to_sixteenth(F.pixel_unshuffle(inner, 2))
         for block in self.sixteenth:
             innermost = block(innermost, embedding)
-        inner = inner + _doubled(self.from_sixteenth(innermost))
+        inner = inner + _enlarged(self.from_sixteenth(innermost), 2)
         for block in self.eighth_out:
             inner = block(inner, embedding)
-        x = x + _doubled(self.from_eighth(inner))
+        x = x + _enlarged(self.from_eighth(inner), 2)
         for block in self.quarter_out:
             x = block(x, embedding)
-        return x, embedding
+        added = F.pixel_shuffle(F.conv2d(x, self.kernel().to(x.dtype), padding=1), STRIDE)
+        return base + level * added.float(), x, inner
 
-    def _seen(self, base: Tensor, noise: Tensor, level: Tensor) -> Tensor:
-        """Return what enters, all of it about as large as 1."""
-        if not self.config.unit_detail:
-            return torch.cat([base, noise], dim=1)
-        smooth = F.interpolate(
-            F.avg_pool2d(base, _SMOOTH), scale_factor=_SMOOTH, mode="bilinear", align_corners=False
-        )
-        # logarithmic from the error on: edges of a fine base are a hundred times as large
-        detail = torch.asinh((base - smooth) / level[:, None, None, None])
-        return torch.cat([smooth, detail, _FAINT * noise], dim=1)
-
-    def picture(self, features: Tensor, base: Tensor, level: Tensor) -> Tensor:
-        """Add to the base what the features say."""
-        kernel = self._kernel().to(features.dtype)
-        added = F.pixel_shuffle(F.conv2d(features, kernel, padding=1), STRIDE)
-        # the base's error is the natural size of what has to be added
-        return base + level[:, None, None, None] * added.float()
-
-    def missing(self, features: Tensor, embedding: Tensor, level: Tensor) -> Tensor:
-        """Return the deviations of missing detail in bands, float32 (N, BANDS, H, W)."""
-        for block in self.texture:
-            features = block(features, embedding)
-        logarithm = self.deviation(features).float().clamp(_LEAST, _MOST)
-        large = F.interpolate(logarithm, scale_factor=STRIDE, mode="bilinear", align_corners=False)
-        return level[:, None, None, None] * large.exp()
-
-    def _kernel(self) -> Tensor:
+    def kernel(self) -> Tensor:
         """Return the outgoing windows, faded, and even: a constant feature adds a constant."""
         faded = self.leave * self.window
         sums = faded.sum((2, 3)).reshape(3, STRIDE**2, -1)
@@ -159,11 +151,87 @@ class RestoringNetwork(nn.Module):
         return faded - excess * self.window / self.window.sum((2, 3), keepdim=True)
 
 
-def _doubled(x: Tensor) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+class Detail(nn.Module):
+    """What is added to the mean: ``detail(picture, features, inner, condition, noise, realism)``."""
+
+    def __init__(self, config: RestorerConfig) -> None:
+        super().__init__()
+        first, second, _ = config.widths
+        eighth, quarter, half, full = config.detail_widths
+        self.embed_level = NoiseLevelEmbedding(config.embedding)
+        self.embed_scale = NoiseLevelEmbedding(config.embedding)
+        self.embed_family = nn.Embedding(config.families, config.embedding)
+        nn.init.zeros_(self.embed_family.weight)
+        self.embed_realism = NoiseLevelEmbedding(config.embedding)
+        self.norm = ChannelNorm()
+        self.enter_quarter = nn.Conv2d(first + STRIDE**2, quarter, 1)
+        self.enter_eighth = nn.Conv2d(second + 4 * quarter + 4 * STRIDE**2, eighth, 1)
+        self.eighth = _blocks(config.detail_blocks[0], eighth, config, 2)
+        self.to_quarter = nn.Conv2d(eighth, quarter, 1)
+        self.quarter = _blocks(config.detail_blocks[1], quarter, config, 2)
+        self.to_half = nn.Conv2d(quarter, half, 1)
+        self.enter_half = nn.Conv2d(half + 3 + 4, half, 3, padding=1)
+        self.between = nn.Conv2d(half, half, 3, padding=1)
+        self.to_full = nn.Conv2d(half, full, 1)
+        self.enter_full = nn.Conv2d(full + 3 + 3, full, 3, padding=1)
+        self.last = nn.ModuleList(nn.Conv2d(full, full, 3, padding=1) for _ in range(2))
+        self.leave = nn.Conv2d(full, 3, 3, padding=1)
+        nn.init.normal_(self.leave.weight, std=0.01)
+        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+
+    def forward(
+        self,
+        picture: Tensor,
+        features: Tensor,
+        inner: Tensor,
+        condition: Condition,
+        noise: Tensor,
+        realism: Tensor,
+    ) -> Tensor:
+        """Return detail (N, 3, H, W), float32; see `Restorer`."""
+        level = condition.level[:, None, None, None]
+        embedding = self.embed_level(condition.level) + self.embed_scale(condition.scale)
+        embedding = embedding + self.embed_family(condition.family)
+        embedding = embedding + self.embed_realism(realism.clamp_min(_LEAST_REALISM))
+        dtype = features.dtype
+        noise = noise.to(dtype)
+        detail = torch.asinh((picture - _smooth(picture)) / level).to(dtype)
+        # one plane of noise a size: all of them are white, none is seen twice
+        quarter = self.enter_quarter(
+            torch.cat([self.norm(features), F.pixel_unshuffle(noise[:, 1:2], 4)], 1)
+        )
+        seen = [self.norm(inner), F.pixel_unshuffle(quarter, 2), F.pixel_unshuffle(noise[:, 2:], 8)]
+        eighth = self.enter_eighth(torch.cat(seen, 1))
+        for block in self.eighth:
+            eighth = block(eighth, embedding)
+        quarter = quarter + _enlarged(self.to_quarter(eighth), 2)
+        for block in self.quarter:
+            quarter = block(quarter, embedding)
+        half = _enlarged(self.to_half(quarter), 2)
+        half = F.silu(
+            self.enter_half(
+                torch.cat([half, F.avg_pool2d(detail, 2), F.pixel_unshuffle(noise[:, :1], 2)], 1)
+            )
+        )
+        half = half + F.silu(self.between(half))
+        full = F.silu(
+            self.enter_full(torch.cat([_enlarged(self.to_full(half), 2), detail, noise], 1))
+        )
+        for convolution in self.last:
+            full = full + F.silu(convolution(full))
+        added: Tensor = self.leave(full).float()
+        return level * realism[:, None, None, None] * added
 
 
-def _blocks(count: int, width: int, config: RestoringConfig, expansion: int) -> nn.ModuleList:
+def _smooth(pixels: Tensor) -> Tensor:
+    return _enlarged(F.avg_pool2d(pixels, _SMOOTH), _SMOOTH)
+
+
+def _enlarged(x: Tensor, factor: int) -> Tensor:
+    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+
+
+def _blocks(count: int, width: int, config: RestorerConfig, expansion: int) -> nn.ModuleList:
     return modulated_blocks(count, width, config.embedding, expansion=expansion)
 
 

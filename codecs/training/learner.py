@@ -29,11 +29,15 @@ class Learner:
         )
 
     def update(self, loss: Tensor, step: int, scale: float) -> None:
-        """Take one optimiser step at ``learning_rate * scale`` and move the average."""
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.learning_rate * scale
+        """Go down a loss by one step at ``learning_rate * scale``, see `advance`."""
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self.advance(step, scale)
+
+    def advance(self, step: int, scale: float) -> None:
+        """Take one optimiser step along the gradients that there are, and move the average."""
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.learning_rate * scale
         nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
         self.optimiser.step()
         decay = min(self.average, (step + 1) / (step + 10))

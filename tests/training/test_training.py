@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from torch.nn import functional as F
 
 import diffc
 from diffc.codecs.relay.model import restoring_weights
-from diffc.codecs.relay.network import RestoringConfig, RestoringNetwork
+from diffc.codecs.relay.network import FAMILIES
 from diffc.codecs.relay.training import RelaySettings
-from diffc.codecs.relay.training_bases import PairCrops, encode_bases, pairs
+from diffc.codecs.relay.training_data import LEAST_LEVEL, Degraded, DegradedCrops, prepare
 from diffc.codecs.shared.latents.training import DenoiserSettings, SynthesisSettings
 from diffc.codecs.training.__main__ import main, offered_stages
+from diffc.codecs.training.graphics import draw
 from diffc.codecs.training.loop import LoopSettings, learning_rate_scale
 from diffc.codecs.training.perceptual import PerceptualDistance, compare_drawings
 from diffc.codecs.training.photos import Crops, pack, photos
@@ -58,23 +59,21 @@ adversarial_from = 2
 [relay]
 variants = 2
 batch = 2
+detailed = 1
 crop = 64
 steps = {steps}
 learning_rate = 4e-4
+[relay.shares]
+av1 = 0.5
+jpeg-420 = 0.3
+other = 0.2
 [relay.network]
 widths = [8, 8, 16]
 blocks = [1, 1, 1]
+detail_widths = [8, 8, 8, 8]
+detail_blocks = [1, 1]
 embedding = 8
-unit_detail = true
-
 [relay.losses]
-unrolled_from = 1
-adversarial_from = 2
-[texture]
-batch = 2
-crop = 64
-steps = {steps}
-learning_rate = 1e-3
 [tokens]
 batch = 2
 crop = 128
@@ -172,44 +171,49 @@ def test_one_command_trains_a_model_that_codes(
             assert diffc.decode(data).size == photo.size
 
 
-def test_base_pictures_stand_beside_their_photos(folder: Path) -> None:
+def test_bases_stand_beside_their_photos(folder: Path) -> None:
     shards = pack(sorted((folder / "photos").iterdir()), folder / "shards")
-    path = folder / "bases.safetensors"
-    encode_bases(photos(shards, scales=(1.0,)), path, variants=3, seed=4)
-    found = pairs(photos(shards, scales=(1.0,)), path)
-    assert len(found) == 6
-    for pair in found:
-        base = pair.base(slice(0, 176), slice(0, 192))
-        assert pair.photo.shape == base.shape == (3, 176, 192)
-        part = pair.base(slice(16, 80), slice(100, 164))
-        # the place of a part is a quotient, so rows and then columns may round otherwise
-        difference = (part.float() - base[:, 16:80, 100:164].float()).abs()
-        assert float(difference.max()) <= 2
-        assert float(difference.mean()) < 0.1
-        error = (pair.photo.float() - base.float()).square().mean().sqrt() / 127.5
-        assert pair.level == pytest.approx(float(error), rel=1e-5)
-        assert pair.scale in (1.0, 1.5, 2.0, 3.0)
-    crops = PairCrops(found, 64, torch.Generator().manual_seed(0))
-    photo_crops, base_crops, levels, scales = crops.batch(5)
-    assert photo_crops.shape == base_crops.shape == (5, 3, 64, 64)
-    assert levels.shape == scales.shape == (5,)
-    with pytest.raises(ValueError, match="at least 999"):
-        PairCrops(found, 999, torch.Generator())
+    shares = {"av1": 0.4, "jpeg-420": 0.2, "webp": 0.2, "other": 0.2}
+    originals = list(photos(shards, scales=(1.0,)))
+    prepare(originals, folder / "data", families=shares, variants=3, seed=4, drawings=1)
+    data = Degraded(folder / "data")
+    assert len(data.photos) == 3
+    assert data.graphics == {2}
+    for photo, original in zip(data.photos, originals, strict=False):
+        assert (data.array(photo) == original[:, :176, :192].permute(1, 2, 0).numpy()).all()
+    assert sorted(base.family for base in data.bases if base.photo == 0) == ["av1"] * 3 + ["webp"]
+    for base in data.bases:
+        assert base.scale in (1.0, 1.5, 2.0, 3.0)
+        photo = data.photos[base.photo]
+        assert base.width == round(photo.width / base.scale)
+        if base.scale == 1:
+            error = data.array(photo).astype(float) - data.array(base)
+            expected = max(float((error**2).mean() ** 0.5) / 127.5, LEAST_LEVEL)
+            assert base.level == pytest.approx(expected, rel=1e-4)
+    crops = DegradedCrops(data, 64, torch.Generator().manual_seed(0), shares=shares)
+    batch = crops.batch(12)
+    assert batch.photo.shape == batch.base.shape == (12, 3, 64, 64)
+    known = batch.condition
+    assert known.level.shape == known.scale.shape == known.family.shape == (12,)
+    assert {FAMILIES[number] for number in known.family.tolist()} <= set(shares)
+    error = (batch.photo - batch.base).square().mean((1, 2, 3)).sqrt()
+    # of a crop, not of the picture that the level is of
+    assert bool((error < 6 * known.level).all())
+    assert float(error.max()) > 0
+    with pytest.raises(ValueError, match="at least 960"):
+        DegradedCrops(data, 960, torch.Generator(), shares=shares)
+    with pytest.raises(ValueError, match="no bases of 'hevc'"):
+        DegradedCrops(data, 64, torch.Generator(), shares={"hevc": 1.0})
 
 
-def test_a_grid_cannot_be_drawn_by_a_constant() -> None:
-    torch.manual_seed(0)
-    network = RestoringNetwork(RestoringConfig(widths=(8, 8, 8), blocks=(1, 1, 1), embedding=8))
-    network.requires_grad_(False)
-    torch.nn.init.normal_(network.leave)
-    flat = torch.ones(1, 8, 6, 6)
-    made = F.pixel_shuffle(F.conv2d(flat, network._kernel(), padding=1), 4)[:, :, 4:-4, 4:-4]
-    assert torch.allclose(made, made.mean((2, 3), keepdim=True).expand_as(made), atol=1e-4)
-    assert float(made.abs().mean()) > 0.1
+def test_drawings_are_the_same_for_a_seed() -> None:
+    first, again, other = (draw(random.Random(seed), (160, 96)) for seed in ("a", "a", "b"))
+    assert first.tobytes() == again.tobytes() != other.tobytes()
+    assert first.size == (160, 96)
 
 
 def test_a_stopped_run_goes_on_where_it_was(folder: Path) -> None:
-    stages = ("denoiser", "synthesis", "relay", "texture", "tokens", "distil")
+    stages = ("denoiser", "synthesis", "relay", "tokens", "distil")
     assert train(folder, "whole", 4, "--stages", *stages) == 0
     # no time at all is one step at a time
     for _ in range(3):
@@ -217,7 +221,7 @@ def test_a_stopped_run_goes_on_where_it_was(folder: Path) -> None:
     assert train(folder, "parts", 4, "--stages", "denoiser", "synthesis") == 0
     for _ in range(3):
         assert train(folder, "parts", 4, "--stages", "relay", "--minutes", "0") == 3
-    assert train(folder, "parts", 4, "--stages", "relay", "texture") == 0
+    assert train(folder, "parts", 4, "--stages", "relay") == 0
     for _ in range(3):
         assert train(folder, "parts", 4, "--stages", "tokens", "--minutes", "0") == 3
     assert train(folder, "parts", 4, "--stages", "tokens") == 0
@@ -233,13 +237,13 @@ def test_a_stopped_run_goes_on_where_it_was(folder: Path) -> None:
 
 def test_a_run_begins_with_given_weights(folder: Path) -> None:
     model = folder / "start"
-    stages = ("--stages", "relay", "texture", "export-relay", "--relay-model", str(model))
+    stages = ("--stages", "relay", "export-relay", "--relay-model", str(model))
     assert train(folder, "first", 2, *stages) == 0
     assert train(folder, "second", 1, "--stages", "relay", "--relay-start", str(model)) == 0
     made = load_file(folder / "second" / "relay" / "checkpoint.safetensors")
     for name, value in restoring_weights(model).items():
         # one update of Adam, at a learning rate of 4e-4
-        assert float((made[f"restoring/module.{name}"] - value).abs().max()) < 1e-3
+        assert float((made["/module.".join(name.split(".", 1))] - value).abs().max()) < 1e-3
 
 
 def test_drawings_are_judged_by_their_features(folder: Path) -> None:
@@ -294,8 +298,10 @@ def test_presets_are_complete(name: str) -> None:
     for stage in stages:
         for table, kind in stage.tables.items():
             assert isinstance(preset.settings(table, kind), kind)
-    losses = preset.settings("relay", RelaySettings).losses
-    assert 0 < losses.unrolled_from <= losses.adversarial_from
+    relay = preset.settings("relay", RelaySettings)
+    assert relay.detailed <= relay.batch
+    assert set(relay.shares) == set(FAMILIES)
+    assert sum(relay.shares.values()) == pytest.approx(1)
     networks = (preset.settings("denoiser", DenoiserSettings).network,)
     networks += (preset.settings("synthesis", SynthesisSettings).network,)
     assert {network.channels for network in networks} == {128}
