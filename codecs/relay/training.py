@@ -12,10 +12,10 @@ from diffc.codecs.relay.model import KIND, WEIGHTS, restoring_weights
 from diffc.codecs.relay.network import Restorer, RestorerConfig
 from diffc.codecs.relay.training_data import INDEX, SCALES, Degraded, DegradedCrops, prepare
 from diffc.codecs.relay.training_restorer import RestorerLosses, RestorerStage
-from diffc.models.byte_weights import to_bytes
 from diffc.codecs.training.photos import photos
 from diffc.codecs.training.presets import StageSettings
 from diffc.codecs.training.run import Run, TrainingStage
+from diffc.models.byte_weights import to_bytes
 
 MODEL, START = "relay-model", "relay-start"
 
