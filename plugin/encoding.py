@@ -74,7 +74,6 @@ def encode_image(image: Image.Image, options: dict[str, Any], *, strict: bool) -
 
 def _encoded(image: Image.Image, options: dict[str, Any], *, strict: bool) -> bytes:
     options = {name: plain_value(value) for name, value in options.items()}
-    check_requests(options)
     job = _prepare(image, options, strict=strict)
     rate = _rate(job)
     from diffc.torch_state import lacks_memory, too_little_memory, undisturbed_torch
@@ -109,6 +108,7 @@ def _prepare(image: Image.Image, options: dict[str, Any], *, strict: bool) -> _J
         kind = load_codec(check_name(DEFAULT_CODEC if name is None else name))
     except CodecNotAvailableError as error:
         raise ValueError(f"backend={name!r}: {error}") from error
+    check_requests(options, kind)
     progress = options.pop("progress", None) or no_progress
     # "progress" may be somebody's keyword for another format
     if not callable(progress):

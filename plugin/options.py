@@ -84,22 +84,25 @@ _PILLOW = frozenset(
 )
 
 
-def check_requests(options: dict[str, Any]) -> None:
+def check_requests(options: dict[str, Any], codec: type[Codec]) -> None:
     """Refuse keywords that ask for what no file here is, though other formats know them.
 
     Raises
     ------
     ValueError
-        For ``codec=`` with the name of a codec of this package, a true ``lossless=``, and more
-        than one picture.
+        For ``codec=`` with the name of a codec of this package, a true ``lossless=`` with a codec
+        that is not, and more than one picture.
     """
-    codec = options.get("codec")
-    if isinstance(codec, str) and codec in known_codecs():
-        raise ValueError(f"a codec is named by backend=, not codec=: pass backend={codec!r}")
-    if options.get("lossless"):
+    name = options.get("codec")
+    if isinstance(name, str) and name in known_codecs():
+        raise ValueError(f"a codec is named by backend=, not codec=: pass backend={name!r}")
+    if options.get("lossless") and not codec.traits.lossless:
         raise ValueError(
-            "lossless=True asks for what no codec here does: drop it, or save as PNG or WebP"
+            f"lossless=True asks for what codec {codec.name!r} does not do: drop it, or save as "
+            "PNG or WebP"
         )
+    if options.get("lossless") and options.get("quality") != 100:
+        raise ValueError(f"codec {codec.name!r} is lossless with quality=100: pass that alone")
     if more := len(list(options.get("append_images") or [])):
         raise ValueError(
             f"a DIFFC file holds one picture, not {1 + more}: save each to its own file"

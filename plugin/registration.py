@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 from typing import IO, TYPE_CHECKING, Any
 
 from PIL import Image
@@ -53,3 +54,8 @@ def register() -> None:
     Image.register_save_all(FORMAT, _save_all)
     Image.register_extension(FORMAT, EXTENSION)
     Image.register_mime(FORMAT, MIME)
+    # what web frameworks name the type of a file by; not read before it is asked for, the table of
+    # the standard library takes a new entry to stay
+    mimetypes.types_map[EXTENSION] = MIME
+    if mimetypes.inited:
+        mimetypes.add_type(MIME, EXTENSION)
