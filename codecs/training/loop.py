@@ -42,7 +42,7 @@ class LoopSettings:
     warmup: int = 200
     decay_from: float = 0.6
     log_every: int = 50
-    checkpoint_every: int = 500
+    checkpoint_minutes: float = 5.0
     picture_every: int = 1000
     time_limit: float = math.inf
 
@@ -62,6 +62,7 @@ def train(trainee: Trainee, folder: Path, settings: LoopSettings) -> bool:
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     first = step = restore(trainee, folder)
+    written = started
     sums: dict[str, float] = {}
     while step < settings.steps:
         for name, value in trainee.step(step, learning_rate_scale(step, settings)).items():
@@ -74,8 +75,9 @@ def train(trainee: Trainee, folder: Path, settings: LoopSettings) -> bool:
             sums = {}
         if step % settings.picture_every == 0:
             _save_picture(trainee.picture(), folder / f"step-{step:06d}.png")
-        if step % settings.checkpoint_every == 0:
+        if time.monotonic() - written > 60 * settings.checkpoint_minutes:
             checkpoint(trainee, folder, step)
+            written = time.monotonic()
         if elapsed > settings.time_limit:
             break
     checkpoint(trainee, folder, step)
