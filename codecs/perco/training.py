@@ -15,7 +15,15 @@ from diffc.codecs.perco.training_distil import DistilLosses, DistilStage
 from diffc.codecs.perco.training_index import IndexStage, write_index_model
 from diffc.codecs.perco.training_index_network import IndexConfig, IndexNetwork
 from diffc.codecs.perco.training_tokens import TokenLosses, TokenStage
-from diffc.codecs.shared.latents import training as latents
+from diffc.codecs.shared.latents.training import (
+    LATENT_MODEL,
+    BasisSettings,
+    DenoiserSettings,
+    SynthesisSettings,
+    load_basis,
+    load_denoiser,
+    load_synthesis,
+)
 from diffc.codecs.shared.models import fingerprint
 from diffc.codecs.training.presets import StageSettings
 from diffc.codecs.training.run import Run, TrainingStage
@@ -68,13 +76,13 @@ def write_token_model(
 
 
 def _train_tokens(run: Run) -> bool:
-    transform, _ = latents.load_basis(run)
+    transform, _ = load_basis(run)
     settings = run.preset.settings("tokens", TokenSettings)
     run.seed_weights()
     stage = TokenStage(
         transform,
-        latents.load_denoiser(run),
-        latents.load_synthesis(run),
+        load_denoiser(run),
+        load_synthesis(run),
         run.crops(settings.crop, 5),
         config=settings.network,
         control=settings.control,
@@ -90,8 +98,8 @@ def _train_distil(run: Run) -> bool:
     settings = run.preset.settings("distil", DistilSettings)
     run.seed_weights()
     stage = DistilStage(
-        latents.load_denoiser(run),
-        latents.load_synthesis(run),
+        load_denoiser(run),
+        load_synthesis(run),
         *_load_tokens(run),
         run.crops(settings.crop, 7),
         losses=settings.losses,
@@ -104,7 +112,7 @@ def _train_distil(run: Run) -> bool:
 
 
 def _train_index(run: Run) -> bool:
-    transform, std = latents.load_basis(run)
+    transform, std = load_basis(run)
     settings = run.preset.settings("index", StageSettings)
     run.seed_weights()
     stage = IndexStage(
@@ -123,7 +131,7 @@ def _train_index(run: Run) -> bool:
 def _load_tokens(run: Run) -> tuple[TokenNetwork, TokenControl]:
     """Load the averaged networks of the latest checkpoint of the stage ``tokens``."""
     settings = run.preset.settings("tokens", TokenSettings)
-    denoiser = run.preset.settings("denoiser", latents.DenoiserSettings).network
+    denoiser = run.preset.settings("denoiser", DenoiserSettings).network
     network = TokenNetwork(settings.network)
     control = TokenControl(settings.control, settings.network, denoiser)
     network.load_state_dict(run.averaged("tokens", "tokens", "tokens."))
@@ -137,15 +145,15 @@ def _export(run: Run) -> bool:
     index = IndexNetwork(list(tokens.codebooks), IndexConfig())
     index.load_state_dict(run.averaged("index", "index"))
     folder = run.export_folder(MODEL)
-    write_token_model(folder, tokens, control, run.export_folder(latents.MODEL))
+    write_token_model(folder, tokens, control, run.export_folder(LATENT_MODEL))
     write_index_model(folder, index)
     return True
 
 
 _TABLES: dict[str, type] = {
-    "basis": latents.BasisSettings,
-    "denoiser": latents.DenoiserSettings,
-    "synthesis": latents.SynthesisSettings,
+    "basis": BasisSettings,
+    "denoiser": DenoiserSettings,
+    "synthesis": SynthesisSettings,
     "tokens": TokenSettings,
 }
 

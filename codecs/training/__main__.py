@@ -14,18 +14,21 @@ from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
+from diffc.builtin_codecs import BUILT_IN
 from diffc.codecs.training.photos import pack
 from diffc.codecs.training.presets import read_preset
 from diffc.codecs.training.run import Run, TrainingStage, in_order
-from diffc.registry import known_codecs
 
 
 def offered_stages() -> list[TrainingStage]:
     """Return the stages of all built-in codecs, in an order that they can be run in."""
     found: dict[str, TrainingStage] = {}
-    for name, codec in known_codecs().items():
+    for name in BUILT_IN:
         package = f"diffc.codecs.{name.replace('-', '_')}"
-        if codec.origin == "built in" and find_spec(package) and find_spec(f"{package}.training"):
+        spec = find_spec(package)
+        # a codec may be a single module
+        folder = spec is not None and spec.submodule_search_locations is not None
+        if folder and find_spec(f"{package}.training"):
             stages: tuple[TrainingStage, ...] = import_module(f"{package}.training").STAGES
             found |= {stage.name: stage for stage in stages}
     return in_order(found)

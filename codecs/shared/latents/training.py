@@ -18,7 +18,7 @@ from diffc.codecs.shared.latents.training_synthesis import SynthesisLosses, Synt
 from diffc.codecs.training.presets import StageSettings
 from diffc.codecs.training.run import Run, TrainingStage
 
-MODEL = "model"
+LATENT_MODEL = "model"
 """Name of the folder that the networks are written to, for `Run.export_folder`."""
 
 
@@ -113,7 +113,7 @@ def _train_synthesis(run: Run) -> bool:
 
 
 def _export(run: Run) -> bool:
-    write_model(run.export_folder(MODEL), load_denoiser(run), load_synthesis(run))
+    write_model(run.export_folder(LATENT_MODEL), load_denoiser(run), load_synthesis(run))
     return True
 
 
@@ -133,6 +133,6 @@ STAGES = (
         _export,
         {"denoiser": DenoiserSettings, "synthesis": SynthesisSettings},
         needs=("denoiser", "synthesis"),
-        writes=MODEL,
+        writes=LATENT_MODEL,
     ),
 )
