@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 
+import codecs_for_tests  # noqa: F401 - registers codecs
 import pytest
 from PIL import features
 
