@@ -18,7 +18,7 @@ from diffc.codecs.shared.diffusion.samplers import (
     per_item,
     sample_ddim,
 )
-from diffc.codecs.shared.diffusion.schedules import edm_sigmas, even_times, linear_sigmas
+from diffc.codecs.shared.diffusion.schedules import edm_sigmas, even_times
 
 MEAN, SPREAD = 1.5, 0.7
 STEPS = [(3.0, 2.0), (1.0, 1 / 3), (1.5, 0.03)]
@@ -59,7 +59,7 @@ def test_an_ancestral_walk_over_a_gaussian_gives_its_spread(steps: int) -> None:
 
 def test_levels_of_a_batch_are_as_each_alone() -> None:
     noise, start = drawn(2, 3, 4, 4), torch.tensor([0.4, 2.0])
-    sigmas: list[float | Tensor] = [*linear_sigmas(start, 3), 0.0]
+    sigmas: list[float | Tensor] = [start, 2 * start / 3, start / 3, 0.0]
     told: list[tuple[int, int]] = []
     both = sample_ddim(
         posterior_mean,
@@ -119,12 +119,6 @@ def test_levels_fall_from_the_largest_to_the_smallest() -> None:
     assert sigmas[-1] == pytest.approx(0.2)
     assert sigmas == sorted(sigmas, reverse=True)
     assert edm_sigmas(40.0, 0.2, 1) == [40.0]
-
-
-def test_linear_levels_fall_evenly_and_end_above_zero() -> None:
-    sigmas = linear_sigmas(torch.tensor([0.5, 1.0]), 5)
-    assert [round(float(each[1]), 6) for each in sigmas] == [1.0, 0.8, 0.6, 0.4, 0.2]
-    assert torch.allclose(sigmas[3], torch.tensor([0.2, 0.4]))
 
 
 @pytest.mark.parametrize("steps", [1, 3, 30, 255])

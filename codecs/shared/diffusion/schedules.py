@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
-
 from diffc.codecs.shared.diffusion.denoisers import (
     EpsilonDenoiser,
     FlowDenoiser,
@@ -39,11 +37,6 @@ def edm_sigmas(largest: float, smallest: float, steps: int, *, rho: float = 5.0)
         return [largest]
     top, bottom = largest ** (1 / rho), smallest ** (1 / rho)
     return [(top + (bottom - top) * i / (steps - 1)) ** rho for i in range(steps)]
-
-
-def linear_sigmas(start: Tensor, steps: int) -> list[Tensor]:
-    """Return ``start`` (N,) and the evenly falling levels of further steps, without 0."""
-    return [start * ((steps - step) / steps) for step in range(steps)]
 
 
 def sigma_table(*, smallest: float, largest: float, count: int, warp: float) -> list[float]:
