@@ -25,12 +25,17 @@ lint: $(FULL)/ready
 types: $(FULL)/ready
 	$(FULL)/bin/mypy
 
-# without OpenCV, HEIC and the rest: what `pip install diffc` alone gives
+# two processes, each of which computes on one thread: threads of two would wait for each other
+PYTEST := -m pytest --quiet --numprocesses 2 --dist loadgroup
+
+# without OpenCV, HEIC and the rest, what `pip install diffc` alone gives: that which a missing package can break
 test-core: $(CORE)/ready
-	env -u DIFFC_REQUIRE_BROWSER $(CORE)/bin/python -m pytest --quiet
+	env -u DIFFC_REQUIRE_BROWSER OMP_NUM_THREADS=1 $(CORE)/bin/python $(PYTEST) \
+	  tests/core tests/cli tests/opencv tests/pillow tests/models tests/bench/test_bench_contenders.py \
+	  tests/shared/test_embedded.py
 
 test-full: $(FULL)/ready
-	$(FULL)/bin/python -m pytest --quiet
+	OMP_NUM_THREADS=1 $(FULL)/bin/python $(PYTEST)
 
 # the Pillow adapter on every minor release since the oldest one supported
 PILLOWS ?= 11.3.0 12.0.0 12.1.1 12.2.0 12.3.0 13.0.0
@@ -77,7 +82,7 @@ $(FULL)/ready: pyproject.toml setup.cfg constraints.txt $(SOURCES)
 
 $(CORE)/ready: pyproject.toml setup.cfg constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(CORE)
-	$(CORE)/bin/python $(PIP) $(CPU) "setuptools>=77" wheel pytest hypothesis
+	$(CORE)/bin/python $(PIP) $(CPU) "setuptools>=77" wheel pytest pytest-xdist hypothesis
 	rm -rf build/lib build/bdist.*
 	$(CORE)/bin/python $(PIP) $(CPU) .
 	touch $@
