@@ -148,7 +148,7 @@ def rank(products: Tensor, energy: Tensor) -> Ranking:
     """Order the words of each block."""
     candidates = largest_count(products.shape[1])
     sizes, words = products.abs().topk(candidates, dim=1)
-    signs = torch.where(products.gather(1, words) < 0, -1.0, 1.0)
+    signs = 1 - 2 * (products.gather(1, words) < 0).to(torch.float32)
     return Ranking(sizes, words, signs, energy)
 
 
@@ -160,7 +160,7 @@ def by_shift(ranking: Ranking, shift: float) -> Tensor:
     """
     needed = shift * ranking.energy[:, None]
     atoms = torch.arange(1, ranking.sizes.shape[1] + 1, device=needed.device)
-    reached = ranking.sizes.cumsum(1) / atoms.sqrt() >= needed
+    reached = ranking.sizes.cumsum(1) / atoms.to(torch.float32).sqrt() >= needed
     counts = torch.where(reached.any(1), reached.float().argmax(1) + 1, ranking.sizes.shape[1])
     return torch.where(needed[:, 0] <= ranking.sizes[:, 0] / 2, 0, counts)
 

@@ -131,7 +131,7 @@ class HadamardCodebook:
         atoms is filled with random signs of its own.
         """
         length = self.layout.length
-        total = torch.zeros(self.layout.count, length, device=self.device)
+        total = torch.zeros(self.layout.count, length, dtype=torch.float32, device=self.device)
         owner = torch.repeat_interleave(self.blocks, atoms.counts).to(self.device)
         words, signs = atoms.words.to(self.device), atoms.signs.to(self.device)
         elements = torch.arange(length, device=self.device)
@@ -142,7 +142,7 @@ class HadamardCodebook:
             total.index_add_(0, owner[part], made)
             self.atoms_made += len(made)
         counts = atoms.counts.to(self.device)
-        total = total * self._signs(step) / counts.clamp(min=1).sqrt()[:, None]
+        total = total * self._signs(step) / counts.clamp(min=1).to(torch.float32).sqrt()[:, None]
         empty = atoms.counts == 0
         if empty.any():
             blocks = self.blocks[empty]
@@ -190,7 +190,7 @@ def _matrix(size: int) -> Tensor:
 def _parity_signs(length: int) -> Tensor:
     """Return (-1)**popcount(i) for i in 0..length-1, length a power of two, float32."""
     with torch.inference_mode(False):
-        signs = torch.ones(1)
+        signs = torch.ones(1, dtype=torch.float32)
         while len(signs) < length:
             signs = torch.cat([signs, -signs])
         return signs

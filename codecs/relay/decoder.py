@@ -144,7 +144,7 @@ def restore(
     r_N = realism * condition.level
     progress(0, 1)
 
-    y = torch.empty(base.shape, device=model.device)
+    y = torch.empty(base.shape, dtype=torch.float32, device=model.device)
     for rows in _pieces(height, width):
         z_c = base(rows)
         if realism:
@@ -172,8 +172,8 @@ def enlarged_base(
 def _condition(parameters: Sequence[RelayParameters], device: str) -> Condition:
     families = [FAMILIES.index(base_coder(each.base).name) for each in parameters]
     return Condition(
-        torch.tensor([each.level for each in parameters], device=device),
-        torch.tensor([each.scale for each in parameters], device=device),
+        torch.tensor([each.level for each in parameters], dtype=torch.float32, device=device),
+        torch.tensor([each.scale for each in parameters], dtype=torch.float32, device=device),
         torch.tensor(families, device=device),
     )
 
@@ -201,7 +201,9 @@ def _normals(
     """
     made: dict[int, Tensor] = {}
     for seed in set(seeds):
-        noise = torch.empty(channels, rows.stop - rows.start, columns, device=device)
+        noise = torch.empty(
+            channels, rows.stop - rows.start, columns, dtype=torch.float32, device=device
+        )
         for piece in _pieces(rows.stop - rows.start, columns):
             indices = torch.arange(rows.start + piece.start, rows.start + piece.stop)
             normals = random_normals(seed, purpose, 0, indices, channels * columns, device)

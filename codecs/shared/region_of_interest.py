@@ -68,7 +68,11 @@ def position_weights(
         Pixels along a side for each position.
     """
     height, width = pixels
-    weights = torch.ones(height, width) if roi is None else pixel_weights(roi, height, width)
+    weights = (
+        torch.ones(height, width, dtype=torch.float32)
+        if roi is None
+        else pixel_weights(roi, height, width)
+    )
     mean = F.avg_pool2d(weights[None, None], patch, ceil_mode=True, count_include_pad=False)
     below, right = positions[0] - mean.shape[2], positions[1] - mean.shape[3]
     return F.pad(mean, (0, right, 0, below), mode="replicate")

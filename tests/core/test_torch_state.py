@@ -73,6 +73,27 @@ def test_bytes_and_pixels_are_the_same_in_any_state(photo: Image.Image, backend:
 
 
 @pytest.mark.parametrize("backend", MODELS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_default_may_change_meanwhile(
+    photo: Image.Image, backend: str, dtype: torch.dtype
+) -> None:
+    options: dict[str, Any] = {"backend": backend, "model": MODELS[backend], "quality": 30}
+    data = diffc.encode(photo, **options)
+    pixels = diffc.decode(data).tobytes()
+
+    def change(step: int, total: int) -> None:
+        # as another thread does that makes a model of another number format
+        torch.set_default_dtype(dtype)
+
+    try:
+        assert diffc.encode(photo, progress=change, **options) == data
+        torch.set_default_dtype(torch.float32)
+        assert diffc.decode(data, progress=change).tobytes() == pixels
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("backend", MODELS)
 @pytest.mark.usefixtures("fresh_models")
 def test_no_random_number_of_the_caller_is_used_up(photo: Image.Image, backend: str) -> None:
     states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # type: ignore[index]

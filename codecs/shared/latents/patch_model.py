@@ -78,7 +78,7 @@ class PatchModel:
         """Map a latent estimate made at a noise level to pixels (1, 3, H, W) in [0, 1]."""
 
         def network(tile: Tensor) -> Tensor:
-            level = torch.full((len(tile),), sigma, device=tile.device)
+            level = torch.full((len(tile),), sigma, dtype=torch.float32, device=tile.device)
             made: Tensor = self._synthesis(_channels_last(tile), level)
             return made
 
