@@ -170,10 +170,10 @@ def test_a_codec_that_fails_on_one_image_fails_alone(folder, tmp_path, monkeypat
     encode = PlanesCodec.encode
     faulty = {"now": True}
 
-    def failing(self, image, *arguments):
-        if faulty["now"] and float(image[0, 0, 0]) == float(first[0, 0, 0]):
+    def failing(self, picture, *arguments):
+        if faulty["now"] and float(picture.pixels[0, 0, 0]) == float(first[0, 0, 0]):
             raise KeyError("a bug\nof the codec")
-        return encode(self, image, *arguments)
+        return encode(self, picture, *arguments)
 
     from diffc.pictures.pixels import from_pillow, to_tensor
 
@@ -327,13 +327,21 @@ def test_pictures_are_upright_rgb_in_their_own_space(tmp_path, photo):
     assert read_rgb(path).mode == "RGB"
 
 
-@pytest.mark.parametrize("mode", ["I;16", "I", "F"])
-def test_pictures_of_more_than_8_bits_are_left_out(folder, tmp_path, mode):
-    name = "deep.png" if mode == "I;16" else "deep.tif"
-    Image.new(mode, (96, 64), 300).save(folder / name)
+def test_pictures_of_unknown_range_are_left_out(folder, tmp_path):
+    Image.new("F", (96, 64), 300).save(folder / "deep.tif")
     failed, rows, (line,) = bench(folder, tmp_path / "out", ["jpeg"], [1.0])
     assert (failed, len(rows)) == (1, 2)
-    assert line.startswith(f"diffc: {name}: DIFFC holds 8 bits a channel, and mode ")
+    assert line.startswith("diffc: deep.tif: its values go from 300 to 300")
+
+
+@pytest.mark.parametrize("name", ["deep.png", "deep.tif"])
+def test_pictures_of_16_bits_are_measured_at_8(folder, tmp_path, name):
+    ramp = np.linspace(0, 65535, 96 * 64).astype(np.uint16).reshape(64, 96)
+    Image.fromarray(ramp).save(folder / name)
+    failed, rows, _ = bench(folder, tmp_path / "out", ["jpeg"], [1.0])
+    assert (failed, len(rows)) == (0, 3)
+    picture = read_rgb(folder / name)
+    assert picture.getpixel((95, 63)) == (255, 255, 255)
 
 
 def test_names_that_are_no_text_are_worked_with(folder, tmp_path, photo):

@@ -111,20 +111,20 @@ def test_decode_makes_a_png_or_what_the_extension_says(run, coded, tmp_path):
         assert image.format == "PNG"
         assert image.tobytes() == expected.tobytes()
     for extension, format_ in ((".jpg", "JPEG"), (".WEBP", "WEBP"), (".tif", "TIFF")):
-        assert run("decode", coded, "-o", tmp_path / f"a{extension}", "--steps", "2")[0] == 0
+        assert run("decode", coded, "-o", tmp_path / f"a{extension}", "--realism", "0")[0] == 0
         with Image.open(tmp_path / f"a{extension}") as image:
             assert (image.format, image.size) == (format_, (24, 16))
 
 
-def test_decode_takes_the_model_and_the_steps(run, coded, tmp_path, model, monkeypatch):
+def test_decode_takes_the_model_and_the_realism(run, coded, tmp_path, model, monkeypatch):
     monkeypatch.delenv("DIFFC_MODELS")
     code, _, err = run("decode", coded)
     assert code == 1
     assert "fingerprint" in err
     out = tmp_path / "a.png"
-    assert run("decode", coded, "-o", out, "--model", model, "--steps", "2")[0] == 0
+    assert run("decode", coded, "-o", out, "--model", model, "--realism", "0")[0] == 0
     with Image.open(out) as image:
-        assert image.tobytes() == diffc.decode(coded, model=model, steps=2).tobytes()
+        assert image.tobytes() == diffc.decode(coded, model=model, realism=0).tobytes()
         assert image.tobytes() != diffc.decode(coded, model=model).tobytes()
 
 

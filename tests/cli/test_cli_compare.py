@@ -16,6 +16,7 @@ from diffc import registry
 from diffc.bench import comparison
 from diffc.bench.run.records import RowStore
 from diffc.bench.run.runner import prepare
+from diffc.builtin_codecs import DEFAULT_CODEC
 from diffc.cli.main import main
 
 for needed in ("jinja2", "rich"):
@@ -261,7 +262,7 @@ def test_the_page_is_opened_on_request(run, picture, tmp_path, monkeypatch):
 def test_the_default_codecs_are_those_that_are_here(monkeypatch):
     said = []
     found = comparison.default_codecs(said.append)
-    assert found[0] == registry.DEFAULT_CODEC
+    assert found[0] == DEFAULT_CODEC
     assert set(found) <= {*diffc.codecs_available(), "avif-ds", "avif", "webp", "jxl", "heic"}
     assert "webp" in found
     diffc.register_codec("broken-for-test", "no_such_module:Codec")

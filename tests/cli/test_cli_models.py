@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 
 import diffc
 from diffc.cli.main import main
+from diffc.codec import ModelKind
 from diffc.models import convert, identity, store, table
 
 pytestmark = pytest.mark.usefixtures("own_store")
@@ -167,7 +168,8 @@ def test_a_checkpoint_is_converted_to_a_file(run, checkpoint, tmp_path):
 
 
 def test_a_checkpoint_is_converted_to_a_model(run, checkpoint, tmp_path, monkeypatch):
-    monkeypatch.setitem(convert.CONVERTERS, "simple", "fake_hub:write_simple")
+    kind = ModelKind("simple", converter="fake_hub:write_simple")
+    monkeypatch.setattr(convert, "model_kinds", lambda: {"simple": kind})
     (tmp_path / "c.json").write_text('{"bits": 4}')
     command = ["convert", checkpoint, "--kind", "simple", "--name", "mine"]
     code, out, err = run(*command, "--config", tmp_path / "c.json")
