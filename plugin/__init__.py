@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from diffc.codec import Codec as Codec
     from diffc.codec_list import codecs_available as codecs_available
     from diffc.decode_options import decoding as decoding
+    from diffc.models.loaded import release_models as release_models
     from diffc.registry import register_codec as register_codec
 
 __version__ = "0.1.0"
@@ -39,6 +40,7 @@ _LAZY = {
     "encode_batch": "diffc.batch",
     "info": "diffc.api",
     "register_codec": "diffc.registry",
+    "release_models": "diffc.models.loaded",
     "save": "diffc.api",
 }
 __all__ = [*_LAZY, "register"]  # noqa: PLE0604

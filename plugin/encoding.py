@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from PIL import Image
 
-from diffc.builtin_codecs import DEFAULT_CODEC
+from diffc.builtin_codecs import BY_RATE, DEFAULT_CODEC
 from diffc.captions import caption_metadata, captioned
 from diffc.codec import Codec, Picture, Rate, no_progress
 from diffc.container.writer import Envelope
 from diffc.decode_options import check_allow_download, decoding
 from diffc.errors import CodecNotAvailableError, RateError, warn_caller
-from diffc.options import check_requests, take_codec
+from diffc.options import check_requests, codec_options, take_codec
 from diffc.pictures import pixels
 from diffc.pictures.alpha import encode_alpha
 from diffc.pictures.metadata import orientation_of, profile_fits, space_of, take_metadata
 from diffc.pictures.source import source_of
 from diffc.progress import Progress
 from diffc.rate import Target, take_target
-from diffc.registry import check_name, load_codec
+from diffc.registry import check_name, declaration, load_codec
 from diffc.threads import ready_to_fork
 from diffc.values import plain_value
 
 # stands for a model's fingerprint where only its length counts
 _ANY_FINGERPRINT = bytes(4)
+# of the photographs that codecs' rates were measured on
+_MEASURED_PIXELS = 768 * 512
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,45 @@ def encode_image(image: Image.Image, options: dict[str, Any], *, strict: bool) -
 
 def _encoded(image: Image.Image, options: dict[str, Any], *, strict: bool) -> bytes:
     options = {name: plain_value(value) for name, value in options.items()}
+    free = options.get("backend") is None
     job = _prepare(image, options, strict=strict)
-    rate = _rate(job)
+    from diffc.torch_state import undisturbed_torch
+
+    try:
+        return _coded(job)
+    except RateError as error:
+        unreached = error
+    # what is left of the options is the codec's
+    for kind in _codecs_below(options) if free and _is_below(job, unreached) else ():
+        job = replace(job, codec=take_codec(options, kind, strict=False), asked=[])
+        try:
+            return _coded(job)
+        except RateError as error:
+            unreached = error
+    # to know the reach may take another encode
+    with undisturbed_torch():
+        raise ValueError(_out_of_reach(job, unreached)) from unreached
+
+
+def _is_below(job: _Job, error: RateError) -> bool:
+    """Return whether a codec could not make so small a file."""
+    parameters = job.asked[-1] if job.asked else 0
+    assert job.target.file_bytes is not None  # or nothing would be out of reach
+    return job.envelope.room(job.target.file_bytes, parameters) + parameters < error.lowest
+
+
+def _codecs_below(options: dict[str, Any]) -> Iterator[type[Codec]]:
+    """Yield the codecs for what the default one does not reach, if they know all the options."""
+    given = {name for name, value in options.items() if value is not None}
+    # a model is one codec's; what nobody's option is was passed on to every format
+    first = set(codec_options(load_codec(BY_RATE[0])))
+    for name in BY_RATE[1:]:
+        kind = load_codec(name)
+        if not given & first - (set(codec_options(kind)) - {"model"}):
+            yield kind
+
+
+def _coded(job: _Job) -> bytes:
     from diffc.torch_state import lacks_memory, too_little_memory, undisturbed_torch
 
     try:
@@ -83,11 +123,7 @@ def _encoded(image: Image.Image, options: dict[str, Any], *, strict: bool) -> by
             picture = Picture(
                 pixels.to_tensor(job.picture), job.picture.color.mode == "L", job.source
             )
-            encoded = job.codec.encode(picture, rate, job.progress)
-    except RateError as error:
-        # to know the reach may take another encode
-        with undisturbed_torch():
-            raise ValueError(_out_of_reach(job, error)) from error
+            encoded = job.codec.encode(picture, _rate(job), job.progress)
     except (MemoryError, RuntimeError) as error:
         if not lacks_memory(error):
             raise
@@ -97,8 +133,7 @@ def _encoded(image: Image.Image, options: dict[str, Any], *, strict: bool) -> by
     data = envelope.build(encoded.parameters, encoded.payload)
     if job.target.file_bytes is not None and len(data) > job.target.file_bytes:
         job.asked[:] = [len(encoded.parameters)]
-        beyond = RateError(encoded.length, encoded.length)
-        raise ValueError(_out_of_reach(job, beyond)) from beyond
+        raise RateError(encoded.length, encoded.length)
     return data
 
 
@@ -191,4 +226,20 @@ def _out_of_reach(job: _Job, error: RateError) -> str:
     return (
         f"codec {job.codec.name!r} makes files of {reach} bytes ({bits} bpp) of this image"
         f"{including}, and {job.target.text} allows {asked}: ask for a rate in that range"
+        f"{_other_codec(job)}"
     )
+
+
+def _other_codec(job: _Job) -> str:
+    """Name a codec that is made for a rate which is out of reach, after "ask for another rate"."""
+    asked = job.target.file_bytes or 0
+    width, height = job.picture.size
+    for name in BY_RATE:
+        rates = declaration(name).rates
+        if name == job.codec.name or rates is None:
+            continue
+        # at the low end it is bytes that a picture takes, whatever its size
+        if rates[0] * _MEASURED_PIXELS <= 8 * asked <= rates[1] * width * height:
+            low, high = rates
+            return f", or choose backend={name!r}, for {low:g} to {high:g} bpp of photographs"
+    return ""

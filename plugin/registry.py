@@ -316,7 +316,6 @@ def model_kinds() -> dict[str, ModelKind]:
 
 def is_generative(name: str) -> bool:
     """Return whether a codec's pictures may show what was not there; of an unknown one, they may."""
-    if name in _BUILT_IN and name not in _registered:
-        return declaration(name).traits.generative
-    known = _loaded.get(name)
+    entry = _registered.get(name) or _BUILT_IN.get(name)
+    known = _loaded.get(name) if entry is None else _declared(name, entry)
     return True if known is None else known.traits.generative

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from diffc.registry import declarations
+
 IMREAD_UNCHANGED = -1
 IMREAD_GRAYSCALE = 0
 IMREAD_COLOR = 1
@@ -24,8 +28,18 @@ IMWRITE_DIFFC_BPP_X10000 = 0x44460001
 IMWRITE_DIFFC_TARGET_SIZE = 0x44460002
 IMWRITE_DIFFC_BACKEND = 0x44460003
 
-# values for IMWRITE_DIFFC_BACKEND; they stand in programs, never in files
-IMWRITE_DIFFC_BACKEND_DDCM = 1
-IMWRITE_DIFFC_BACKEND_RELAY = 2
-IMWRITE_DIFFC_BACKEND_PERCO = 3
-IMWRITE_DIFFC_BACKEND_COD = 4
+# values for IMWRITE_DIFFC_BACKEND, such as IMWRITE_DIFFC_BACKEND_RELAY; they stand in programs, never
+# in files, and are what codecs declare
+BACKENDS = {
+    codec.number: codec.name for codec in declarations().values() if codec.number is not None
+}
+for _number, _name in BACKENDS.items():
+    globals()[f"IMWRITE_DIFFC_BACKEND_{_name.upper().replace('-', '_')}"] = _number
+
+if TYPE_CHECKING:
+    # type checkers do not run the loop; a codec without a line here works all the same
+    IMWRITE_DIFFC_BACKEND_COD: int
+    IMWRITE_DIFFC_BACKEND_DDCM: int
+    IMWRITE_DIFFC_BACKEND_PERCO: int
+    IMWRITE_DIFFC_BACKEND_PERCO_SD: int
+    IMWRITE_DIFFC_BACKEND_RELAY: int

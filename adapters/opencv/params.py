@@ -7,23 +7,14 @@ from operator import index
 from typing import Any
 
 from diffc.adapters.opencv.constants import (
+    BACKENDS,
     IMWRITE_DIFFC_BACKEND,
-    IMWRITE_DIFFC_BACKEND_COD,
-    IMWRITE_DIFFC_BACKEND_DDCM,
-    IMWRITE_DIFFC_BACKEND_PERCO,
-    IMWRITE_DIFFC_BACKEND_RELAY,
     IMWRITE_DIFFC_BPP_X10000,
     IMWRITE_DIFFC_QUALITY,
     IMWRITE_DIFFC_TARGET_SIZE,
 )
 from diffc.adapters.opencv.host import failure
 
-_BACKENDS = {
-    IMWRITE_DIFFC_BACKEND_DDCM: "ddcm",
-    IMWRITE_DIFFC_BACKEND_RELAY: "relay",
-    IMWRITE_DIFFC_BACKEND_PERCO: "perco",
-    IMWRITE_DIFFC_BACKEND_COD: "cod",
-}
 _INT_END = 1 << 31
 # id -> name, option of diffc.encode, range, and the number that stands for 1 of the option
 _NUMBERS = {
@@ -73,11 +64,11 @@ def refuse_keywords(options: dict[str, Any]) -> None:
 
 def _take_pair(key: int, value: int, taken: dict[str, Any]) -> str | None:
     """Add what a pair asks for to ``taken``; return what is wrong with it, if anything is."""
-    if key == IMWRITE_DIFFC_BACKEND and value in _BACKENDS:
-        taken["backend"] = _BACKENDS[value]
+    if key == IMWRITE_DIFFC_BACKEND and value in BACKENDS:
+        taken["backend"] = BACKENDS[value]
         return None
     if key == IMWRITE_DIFFC_BACKEND:
-        known = ", ".join(f"{number} ({name})" for number, name in _BACKENDS.items())
+        known = ", ".join(f"{number} ({name})" for number, name in BACKENDS.items())
         return f"IMWRITE_DIFFC_BACKEND is one of {known}, not {value}: it is ignored"
     if key not in _NUMBERS:
         return f"params id {key} is none of DIFFC's, the IMWRITE_DIFFC constants: it is ignored"

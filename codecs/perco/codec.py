@@ -47,6 +47,7 @@ class PercoCodec(Codec):
     kinds = (TOKENS,)
     weights_licence = "MIT"
     needs = ("torch",)
+    rates = (0.0007, 0.13)
     number = 3
 
     caption: str | None = option(

@@ -54,6 +54,7 @@ class RelayCodec(Codec):
     kinds = (RESTORING,)
     weights_licence = "MIT"
     needs = ("torch",)
+    rates = (0.007, 3.7)
     number = 2
 
     base: str = option(

@@ -68,14 +68,18 @@ def default_codecs(complain: Complain = print) -> list[str]:
     Parameters
     ----------
     complain : callable
-        Told in one line of every codec of diffc's registry that cannot be loaded.
+        Told in one line of every codec of diffc's registry that cannot be used, and what it needs.
     """
     from diffc.builtin_codecs import DEFAULT_CODEC
     from diffc.codec_list import codecs_available
 
     found = []
-    ours = sorted(codecs_available(), key=lambda name: (name != DEFAULT_CODEC, name))
+    known = codecs_available()
+    ours = sorted(known, key=lambda name: (name != DEFAULT_CODEC, name))
     for spec in [*ours, *_OTHERS]:
+        if spec in known and known[spec].needs:
+            complain(f"diffc: codec {spec!r} is left out, it needs {known[spec].needs}")
+            continue
         try:
             # nothing is measured: any distance will do
             contender(spec, lambda original, decoded: 0.0, None)

@@ -6,10 +6,14 @@ import argparse
 import sys
 import time
 import warnings
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+from diffc.cli.arguments import add_flags, taken_flags, value_of
 from diffc.cli.items import Item, check_target, plan, run_all, write
 from diffc.cli.progress import Bars
+from diffc.errors import CodecNotAvailableError
 from diffc.file_io import STANDARD
 
 # modes whose pixels stay in the space of their profile when they are saved
@@ -21,8 +25,6 @@ _NAMED = (
     "quality",
     "model",
     "device",
-    "steps",
-    "caption",
     "alpha",
 )
 
@@ -34,6 +36,7 @@ def add_to(commands: Any) -> None:
         help="make DIFFC files of pictures",
         description="Make DIFFC files of pictures: whatever Pillow reads, and HEIC. Pictures are "
         "turned upright, and their colours converted to sRGB.",
+        epilog="name a codec with --backend for the options of its own",
         allow_abbrev=False,
     )
     parser.add_argument("inputs", nargs="+", metavar="INPUT", help="picture; - is standard input")
@@ -51,12 +54,6 @@ def add_to(commands: Any) -> None:
     parser.add_argument("--backend", metavar="CODEC", help="codec; see 'diffc codecs'")
     parser.add_argument("--model", metavar="MODEL", help="name of a model, or its folder")
     parser.add_argument("--device", metavar="DEVICE", help="torch device, such as cuda")
-    parser.add_argument("--steps", type=int, metavar="N", help="steps of the encoder")
-    parser.add_argument(
-        "--caption",
-        metavar="TEXT",
-        help="what the picture shows, at most 200 characters; auto has it made",
-    )
     parser.add_argument(
         "--option",
         dest="options",
@@ -64,7 +61,7 @@ def add_to(commands: Any) -> None:
         default=[],
         type=_key_and_value,
         metavar="KEY=VALUE",
-        help="any other option of the codec; may be repeated",
+        help="any option of the codec; may be repeated",
     )
     parser.add_argument("--alpha", choices=("keep", "drop"), help="transparency; default: keep")
     parser.add_argument(
@@ -75,6 +72,19 @@ def add_to(commands: Any) -> None:
     )
     parser.add_argument("--keep-metadata", action="store_true", help="store EXIF and XMP")
     parser.set_defaults(run=_run, usage=parser.error)
+    parser.prepare = partial(_add_flags_of_the_codec, parser)
+
+
+def _add_flags_of_the_codec(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
+    from diffc.builtin_codecs import DEFAULT_CODEC
+    from diffc.registry import declaration
+
+    try:
+        codec = declaration(value_of("--backend", arguments) or DEFAULT_CODEC)
+    # the encoder says so, in a sentence
+    except CodecNotAvailableError:
+        codec = declaration(DEFAULT_CODEC)
+    add_flags(parser, codec)
 
 
 def _key_and_value(text: str) -> tuple[str, Any]:
@@ -110,6 +120,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _options(args: argparse.Namespace) -> dict[str, Any]:
     options = {name: getattr(args, name) for name in _NAMED if getattr(args, name) is not None}
+    options |= taken_flags(args)
     for key, value in args.options:
         if key in options:
             args.usage(f"{key} is given twice: drop one of them")

@@ -1,4 +1,4 @@
-"""``diffc info`` and ``diffc codecs``, which load neither numpy nor torch."""
+"""``diffc info``, which loads neither numpy nor torch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from diffc.file_io import STANDARD
 
 
 def add_to(commands: Any) -> None:
-    """Add the commands to a parser's subparsers."""
+    """Add the command to a parser's subparsers."""
     parser = commands.add_parser(
         "info",
         help="say what DIFFC files hold",
@@ -23,14 +23,6 @@ def add_to(commands: Any) -> None:
     parser.add_argument("inputs", nargs="+", metavar="FILE", help="file; - is standard input")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.set_defaults(run=_run_info)
-    parser = commands.add_parser(
-        "codecs",
-        help="list the codecs",
-        description="List the codecs that are known here.",
-        allow_abbrev=False,
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-    parser.set_defaults(run=_run_codecs)
 
 
 def _run_info(args: argparse.Namespace) -> int:
@@ -63,20 +55,3 @@ def _as_text(name: str, found: Info) -> str:
             ascii(found.caption) if not found.caption.isprintable() else found.caption
         )
     return "\n".join([name, *(f"  {key:<8} {value}" for key, value in fields.items())])
-
-
-def _run_codecs(args: argparse.Namespace) -> int:
-    from diffc.codec_list import codecs_available
-
-    codecs = codecs_available()
-    if args.json:
-        print(_as_json({name: asdict(codec) for name, codec in codecs.items()}))
-        return 0
-    for name, codec in codecs.items():
-        state = codec.origin if codec.installed else f"{codec.origin}, not installed"
-        print(f"{name}: {codec.description or 'no description'} ({state})")
-        if codec.models:
-            print(f"  models   {', '.join(codec.models)}")
-        if codec.weights_licence:
-            print(f"  weights  {codec.weights_licence}")
-    return 0

@@ -17,7 +17,8 @@ from types import ModuleType
 from PIL import Image
 
 import diffc
-from diffc.cli import bench, compare, decode, encode, info, metadata, models
+from diffc.cli import bench, codecs, compare, decode, encode, info, metadata, models
+from diffc.cli.arguments import Parser
 from diffc.errors import reason_of
 
 _INTERRUPTED, _BROKEN_PIPE = 130, 141
@@ -68,7 +69,7 @@ def _run(argv: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="diffc",
         description="Diffusion image codecs as an image format.",
         epilog="exit codes: 0 done, 1 error, 2 usage, 3 some of several files failed",
@@ -76,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"diffc {diffc.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (encode, decode, info, metadata, models, bench, compare):
+    for module in (encode, decode, info, metadata, codecs, models, bench, compare):
         module.add_to(commands)
     return parser
 

@@ -13,7 +13,7 @@ from PIL import Image
 import diffc
 from diffc import registry
 from diffc.adapters import opencv
-from diffc.adapters.opencv import params as opencv_params
+from diffc.adapters.opencv import constants
 from diffc.adapters.opencv.pixels import reduce_by
 
 cv2 = pytest.importorskip("cv2")
@@ -410,7 +410,8 @@ def test_every_codec_of_the_package_has_a_number():
     built_in = {
         name for name, codec in registry.known_codecs().items() if codec.origin == "built in"
     }
-    assert built_in <= set(opencv_params._BACKENDS.values())
+    assert built_in <= set(constants.BACKENDS.values())
+    assert (dcv.IMWRITE_DIFFC_BACKEND_DDCM, dcv.IMWRITE_DIFFC_BACKEND_PERCO_SD) == (1, 5)
 
 
 @pytest.mark.parametrize(

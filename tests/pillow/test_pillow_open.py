@@ -98,7 +98,7 @@ def test_opening_reads_the_header_alone(data: bytes) -> None:
         assert file.furthest <= max(parse_header(data).header_length, 16)
         assert (image.format, image.size, image.mode) == ("DIFFC", (96, 64), "RGB")
         assert image.get_format_mimetype() == "image/x-diffc"
-        assert image.info == {"diffc": {"codec": "planes", "generative": True}}
+        assert image.info == {"diffc": {"codec": "planes", "generative": False}}
         assert file.furthest < len(data)
         image.load()
     assert file.furthest == len(data)
