@@ -97,8 +97,8 @@ def test_relay_keeps_its_targets_and_restores_the_base(photograph: Image.Image) 
         assert 0.75 * bpp * pixels / 8 <= len(data) <= bpp * pixels / 8
         made, base = diffc.decode(data), diffc.decode(data, realism=0)
         assert psnr(photograph, made) > least
-        # texture is there, and does not cost more than it should
-        assert psnr(base, made) < 45
+        # detail is there, and does not cost more than it should
+        assert psnr(base, made) < 50
         assert psnr(photograph, base) - psnr(photograph, made) < 1.5
 
 
