@@ -30,9 +30,9 @@ IMWRITE_DIFFC_BACKEND = 0x44460003
 
 # values for IMWRITE_DIFFC_BACKEND, such as IMWRITE_DIFFC_BACKEND_RELAY; they stand in programs, never
 # in files, and are what codecs declare
-BACKENDS = {
-    codec.number: codec.name for codec in declarations().values() if codec.number is not None
-}
+BACKENDS = dict(
+    sorted((each.number, each.name) for each in declarations().values() if each.number is not None)
+)
 for _number, _name in BACKENDS.items():
     globals()[f"IMWRITE_DIFFC_BACKEND_{_name.upper().replace('-', '_')}"] = _number
 
