@@ -302,6 +302,8 @@ def test_encoding_with_an_unknown_codec_is_the_callers_error() -> None:
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_the_table_says_what_the_class_says(name: str) -> None:
     listed = diffc.codecs_available()[name]
+    if not listed.installed:
+        pytest.skip(f"{name} needs packages that are not here")
     codec = registry.load_codec(name)
     assert listed.description == codec.description
     assert listed.models == codec.model_names()
