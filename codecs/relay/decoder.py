@@ -24,7 +24,7 @@ from diffc.codecs.shared.tiling.exact import strips
 from diffc.errors import OptionError
 from diffc.noise.streams import Purpose, random_normals
 
-DEFAULT_REALISM = 0.6
+DEFAULT_REALISM = 0.5
 """Chosen by looking and by the measures of docs/relay.md."""
 
 # pixels of rows that are made at a time: normals take six times the memory of the result
