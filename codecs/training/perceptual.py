@@ -32,11 +32,6 @@ class PerceptualDistance(nn.Module):
         for name, value in read_vgg(path).items():
             self.register_buffer(name.replace(".", "_"), value)
 
-    def channels(self) -> list[int]:
-        """Return how many channels `features` have at each depth."""
-        compared = [layer for layer in LAYERS.split() if layer in COMPARED]
-        return [len(self.get_buffer(f"{layer}_bias")) for layer in compared]
-
     def features(self, pixels: Tensor) -> list[Tensor]:
         """Return the features of pictures (N, 3, H, W) in [-1, 1] at the depths of COMPARED."""
         names = ["conv0", *(layer for layer in LAYERS.split() if layer != "pool")]
