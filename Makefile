@@ -72,7 +72,7 @@ comparison: $(DEMO)/ready
 benchmark: $(FULL)/ready
 	$(FULL)/bin/python examples/benchmark.py $(PHOTOS) --out out/benchmark
 
-$(FULL)/ready: pyproject.toml setup.cfg constraints.txt $(SOURCES)
+$(FULL)/ready: pyproject.toml setup.py setup.cfg constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(FULL)
 	$(FULL)/bin/python $(PIP) "setuptools>=77" wheel
 # links to modules that have moved would stay importable
@@ -80,14 +80,14 @@ $(FULL)/ready: pyproject.toml setup.cfg constraints.txt $(SOURCES)
 	$(FULL)/bin/python $(PIP) --editable ".[dev]"
 	touch $@
 
-$(CORE)/ready: pyproject.toml setup.cfg constraints.txt $(SOURCES)
+$(CORE)/ready: pyproject.toml setup.py setup.cfg constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(CORE)
 	$(CORE)/bin/python $(PIP) $(CPU) "setuptools>=77" wheel pytest pytest-xdist hypothesis
 	rm -rf build/lib build/bdist.*
 	$(CORE)/bin/python $(PIP) $(CPU) .
 	touch $@
 
-$(DEMO)/ready: pyproject.toml setup.cfg constraints.txt $(SOURCES)
+$(DEMO)/ready: pyproject.toml setup.py setup.cfg constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(DEMO)
 	rm -rf build/lib build/bdist.*
 	$(DEMO)/bin/python $(PIP) $(CPU) ".[demo]"

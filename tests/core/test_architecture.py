@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import configparser
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -231,15 +231,25 @@ def test_only_one_module_reads_checkpoints_and_only_weights(name: str, source: s
     assert dangers(name, ast.parse(source))
 
 
-def test_the_package_list_is_the_tree() -> None:
-    parser = configparser.ConfigParser()
-    parser.read(ROOT / "setup.cfg")
-    listed = parser["options"]["packages"].split()
+def test_all_folders_are_installed() -> None:
+    setup = runpy.run_path(str(ROOT / "setup.py"))
+    installed = set(setup["packages"](ROOT))
     packages = {module_name(path) for path in MODULES.values() if path.name == "__init__.py"}
-    assert listed == sorted(packages)
-    # a folder with modules but without __init__.py would not be installed
+    data = {"diffc.codecs.training.presets"} | {
+        f"diffc.codecs.weights.{each.name}" for each in (ROOT / "codecs" / "weights").iterdir()
+    }
+    assert installed == packages | data
+    # a folder with modules but without __init__.py would be another kind of package
     assert {path.parent / "__init__.py" for path in MODULES.values()} <= set(MODULES.values())
-    places = dict(
-        line.split(" = ") for line in parser["options"]["package_dir"].split("\n") if line
-    )
-    assert places == {package: folder for folder, package in FOLDERS.items()}
+    assert setup["PLACES"] == {package: folder for folder, package in FOLDERS.items()}
+
+
+def test_every_file_is_installed() -> None:
+    patterns = ["*.py", *runpy.run_path(str(ROOT / "setup.py"))["DATA"]]
+    files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*") if path.is_file()]
+    left = [
+        path
+        for path in files
+        if "__pycache__" not in path.parts and not any(map(path.match, patterns))
+    ]
+    assert left == []
