@@ -1,4 +1,4 @@
-"""Packages of the extra ``models``, imported when a model of others needs them."""
+"""Packages of extras: those of ``models`` when a model of others needs them, hosts of adapters."""
 
 from __future__ import annotations
 
@@ -9,6 +9,30 @@ from types import ModuleType
 from typing import Any
 
 from diffc.errors import ModelNotAvailableError
+
+
+@contextmanager
+def from_extra(extra: str) -> Iterator[None]:
+    """Import in this block what an extra brings.
+
+    Parameters
+    ----------
+    extra : str
+        Its name, which the error names if a package is missing or does not load here.
+
+    Raises
+    ------
+    ImportError
+        If an import in the block fails.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise ImportError(
+            f"diffc's adapter for this library needs what cannot be imported here ({error}): "
+            f"pip install --upgrade 'diffc[{extra}]'",
+            name=error.name,
+        ) from error
 
 
 def models_package(name: str) -> ModuleType:

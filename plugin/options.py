@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from diffc.builtin_codecs import DEFAULT_CODEC
 from diffc.captions import check_caption
 from diffc.codec import Codec, options_of
-from diffc.registry import declarations, known_codecs
+from diffc.errors import CodecNotAvailableError
+from diffc.registry import check_name, declarations, known_codecs, load_codec
+from diffc.values import plain_value
 
 CORE = (
     "backend",
@@ -159,6 +162,24 @@ def take_codec(options: dict[str, Any], codec: type[Codec], *, strict: bool) -> 
     made = codec(**given)
     check_caption(getattr(made, "caption", None))
     return made
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Check keywords of `diffc.encode` before there is a picture; rates are checked with one.
+
+    Raises
+    ------
+    ValueError
+        If a keyword is unknown, or an option of the codec cannot hold.
+    """
+    given = {name: plain_value(value) for name, value in options.items()}
+    name = given.get("backend")
+    try:
+        codec = load_codec(check_name(DEFAULT_CODEC if name is None else name))
+    except CodecNotAvailableError as error:
+        raise ValueError(f"backend={name!r}: {error}") from error
+    check_requests(given, codec)
+    take_codec({k: v for k, v in given.items() if k not in CORE}, codec, strict=True)
 
 
 def _options_of_others(name: str) -> set[str]:

@@ -154,6 +154,11 @@ def reencoded(path: str) -> tuple[str | None, tuple[int, ...], bytes]:
         return image.format, image.size, pixels
 
 
+def seed_worker(number: int) -> None:
+    """Seed torch in a worker of a DataLoader by its number."""
+    torch.manual_seed(number)
+
+
 class Pictures(Dataset[Tensor]):
     """A data set of files."""
 

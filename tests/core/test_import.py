@@ -13,12 +13,13 @@ from PIL import Image
 import diffc
 from diffc.container import Envelope
 
-HEAVY = ("numpy", "torch", "importlib.metadata", "safetensors", "cv2", "diffc.codecs.shared.models")
+HEAVY = ("numpy", "torch", "importlib.metadata", "safetensors", "diffc.codecs.shared.models")
+HOSTS = ("cv2", "imageio", "torchvision", "kornia", "datasets", "webdataset", "zarr", "fsspec")
 
 
 def run(script: str, *arguments: object) -> str:
     """Run a script, then print which heavy modules it has imported."""
-    script += f"\nimport sys; print([name for name in {HEAVY} if name in sys.modules])"
+    script += f"\nimport sys; print([name for name in {HEAVY + HOSTS} if name in sys.modules])"
     command = [sys.executable, "-W", "error", "-c", script, *map(str, arguments)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
