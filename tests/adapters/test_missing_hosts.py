@@ -9,6 +9,7 @@ import sys
 ADAPTERS = {
     "imageio": ("imageio", "imageio"),
     "torchvision": ("torchvision", "torchvision"),
+    "kornia": ("kornia", "kornia"),
 }
 
 
