@@ -10,6 +10,7 @@ ADAPTERS = {
     "imageio": ("imageio", "imageio"),
     "torchvision": ("torchvision", "torchvision"),
     "kornia": ("kornia", "kornia"),
+    "huggingface_datasets": ("datasets", "datasets"),
 }
 
 
