@@ -11,6 +11,7 @@ ADAPTERS = {
     "torchvision": ("torchvision", "torchvision"),
     "kornia": ("kornia", "kornia"),
     "huggingface_datasets": ("datasets", "datasets"),
+    "webdatasets": ("webdataset", "webdataset"),
 }
 
 
