@@ -11,6 +11,7 @@ from diffc.builtin_codecs import DEFAULT_CODEC
 from diffc.captions import check_caption
 from diffc.codec import Codec, options_of
 from diffc.errors import CodecNotAvailableError
+from diffc.rate import take_target
 from diffc.registry import check_name, declarations, known_codecs, load_codec
 from diffc.values import plain_value
 
@@ -165,14 +166,15 @@ def take_codec(options: dict[str, Any], codec: type[Codec], *, strict: bool) -> 
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Check keywords of `diffc.encode` before there is a picture; rates are checked with one.
+    """Check keywords of `diffc.encode` before there is a picture.
 
     Raises
     ------
     ValueError
-        If a keyword is unknown, or an option of the codec cannot hold.
+        If a keyword is unknown, or a rate or an option of the codec cannot hold for any picture.
     """
     given = {name: plain_value(value) for name, value in options.items()}
+    take_target(given, (1, 1))
     name = given.get("backend")
     try:
         codec = load_codec(check_name(DEFAULT_CODEC if name is None else name))
