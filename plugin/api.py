@@ -157,7 +157,7 @@ def decode(data: Source, *, to: str = "pil", **options: Any) -> Any:
     Parameters
     ----------
     data : bytes, path or file
-        The file.
+        The file; a text such as ``"s3://bucket/a.diffc"`` is opened by fsspec.
     to : {"pil", "numpy", "torch"}
         A Pillow image; an array (height, width[, channels]) of uint8; or a tensor
         (channels, height, width), float32 in [0, 1].  An orientation in the file's EXIF is not
@@ -240,7 +240,8 @@ def save(image: Any, path: Any, **options: Any) -> None:
     image : PIL image, array or tensor
         See `encode`.
     path : path or file object
-        Where to; it is looked at before the picture is coded.
+        Where to; it is looked at before the picture is coded.  A text such as
+        ``"s3://bucket/a.diffc"`` is written to by fsspec.
     **options
         Those of `encode`.
 

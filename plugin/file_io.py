@@ -11,6 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from diffc.urls import check_url, is_url, write_url
+
 STANDARD = "-"
 
 
@@ -21,6 +23,7 @@ def check_writable(target: Any) -> Any:
     ----------
     target : path or file object
         Text, bytes or a path-like; or what has ``write``.  The standard output is its binary one.
+        A text such as ``"s3://bucket/a.diffc"`` is an address, which fsspec writes to.
 
     Raises
     ------
@@ -29,6 +32,9 @@ def check_writable(target: Any) -> Any:
     OSError
         If a path is a folder, or lies where nothing can be written.
     """
+    if is_url(target):
+        check_url(target)
+        return target
     if isinstance(target, str | bytes | os.PathLike):
         path = os.fsdecode(target)
         _check_path(path)
@@ -69,6 +75,9 @@ def _check_path(path: str) -> None:
 
 def write_to(target: Any, data: bytes) -> None:
     """Write to what `check_writable` has returned."""
+    if is_url(target):
+        write_url(target, data)
+        return
     if isinstance(target, str):
         write_whole(target, data)
         return

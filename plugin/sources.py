@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
 from diffc.container.layout import MAGIC
+from diffc.urls import is_url, open_url
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,11 +23,12 @@ Source = Union[Path_, bytes, bytearray, memoryview, BinaryIO, "Buffer", "Tensor"
 
 
 def opened(source: Any) -> AbstractContextManager[BinaryIO]:
-    """Open a path, or take bytes and streams as they are.
+    """Open a path or an address, or take bytes and streams as they are.
 
     Parameters
     ----------
     source : path, bytes or binary file
+        A text such as ``"s3://bucket/a.diffc"`` is an address, which fsspec opens.
         Bytes are what has them in a row, of one byte each, a tensor of uint8 included.  A stream
         that does not stand at a DIFFC file is read from its start, as `PIL.Image.open` does.
 
@@ -35,6 +37,8 @@ def opened(source: Any) -> AbstractContextManager[BinaryIO]:
     ValueError
         If it is none of these.
     """
+    if is_url(source):
+        return open_url(source)
     if isinstance(source, str | os.PathLike):
         return Path(source).open("rb")
     if hasattr(source, "is_floating_point"):

@@ -13,6 +13,7 @@ from PIL import Image
 
 from diffc.errors import reason_of
 from diffc.file_io import STANDARD, write_whole
+from diffc.urls import exists, is_url, write_url
 
 SOME_FAILED = 3
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Item:
-    """A file to read and one to write; ``-`` is standard input or output."""
+    """A file to read and one to write, paths or addresses; ``-`` is standard input or output."""
 
     source: str
     target: str
@@ -37,7 +38,7 @@ def plan(
     sources : sequence of str
         Names of the files to read.
     output : str, optional
-        A file, an existing folder or ``-``; if left out, each output stands beside its input, and
+        A file, an existing folder or ``-``; an address that ends in a slash is a folder.  If left out, each output stands beside its input, and
         that of standard input goes to standard output.
     extension : str
         Of the outputs that the caller gives no name.
@@ -46,7 +47,9 @@ def plan(
     """
     if list(sources).count(STANDARD) > 1:
         usage("standard input can be read once: give '-' once")
-    in_folder = output is not None and output != STANDARD and Path(output).is_dir()
+    if output is None and any(is_url(each) and "::" in each for each in sources):
+        usage("an address with '::' has no neighbours: give the output with -o")
+    in_folder = output is not None and output != STANDARD and _is_folder(output)
     if output is not None and not in_folder and len(sources) > 1:
         usage(f"several inputs need a folder to go to, which {output!r} is not: create it")
     return [Item(each, _target(each, output, in_folder, extension)) for each in sources]
@@ -58,7 +61,12 @@ def _target(source: str, output: str | None, in_folder: bool, extension: str) ->
     if output is None:
         return STANDARD if source == STANDARD else os.path.splitext(source)[0] + extension
     stem = "stdin" if source == STANDARD else Path(source).stem
-    return str(Path(output) / (stem + extension))
+    name = stem + extension
+    return output + name if is_url(output) else str(Path(output) / name)
+
+
+def _is_folder(name: str) -> bool:
+    return name.endswith("/") if is_url(name) else Path(name).is_dir()
 
 
 def check_target(item: Item, earlier: Iterable[str], *, force: bool) -> None:
@@ -73,12 +81,19 @@ def check_target(item: Item, earlier: Iterable[str], *, force: bool) -> None:
         if sys.stdout.isatty():
             raise ValueError("binary data is not written to a terminal: give -o FILE, or a pipe")
         return
-    target = Path(item.target)
     if item.target in earlier:
         raise ValueError(f"{item.target} is another input's output: give this one another with -o")
+    if is_url(item.target):
+        if item.source == item.target:
+            raise ValueError("input and output are the same file: give another with -o")
+        if exists(item.target) and not force:
+            raise ValueError(f"{item.target} exists: pass --force to overwrite it")
+        return
+    target = Path(item.target)
     if not os.access(target.parent, os.W_OK):
         raise ValueError(f"{target.parent} is not a folder to write in: create or change it")
-    if item.source != STANDARD and target.exists() and target.samefile(item.source):
+    named = item.source != STANDARD and not is_url(item.source)
+    if named and target.exists() and target.samefile(item.source):
         raise ValueError("input and output are the same file: give another with -o")
     if target.is_dir():
         raise ValueError(f"{item.target} is a folder: give -o FILE, or move it away")
@@ -91,6 +106,9 @@ def write(target: str, data: bytes) -> None:
     if target == STANDARD:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
+        return
+    if is_url(target):
+        write_url(target, data)
         return
     path = Path(target)
     if path.exists() and not path.is_file():

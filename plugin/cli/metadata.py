@@ -14,6 +14,7 @@ from diffc.container.reader import parse_header, read_body
 from diffc.container.rewriting import with_metadata
 from diffc.errors import warn_caller
 from diffc.file_io import STANDARD
+from diffc.urls import is_url, open_url
 
 # what a flag is called -> name in the container
 _KINDS = {"exif": "exif", "xmp": "xmp", "icc": "icc"}
@@ -83,6 +84,9 @@ def _complain(text: str) -> None:
 
 
 def _bytes_of(name: str) -> bytes:
+    if is_url(name):
+        with open_url(name) as file:
+            return file.read()
     return sys.stdin.buffer.read() if name == STANDARD else Path(name).read_bytes()
 
 

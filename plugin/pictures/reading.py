@@ -14,13 +14,14 @@ from diffc.container.diagnosis import diagnose
 from diffc.file_io import STANDARD
 from diffc.pictures.exif import exif_of, without_orientation, xmp_of, xmp_without_orientation
 from diffc.pictures.metadata import orientation_of
+from diffc.urls import is_url, open_url
 
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _HEIF_EXTENSIONS = (".heic", ".heif", ".hif")
 
 
 def open_input(source: str) -> BinaryIO:
-    """Open a file, or take standard input, for reading from any position.
+    """Open a file or an address, or take standard input, for reading from any position.
 
     Raises
     ------
@@ -32,6 +33,9 @@ def open_input(source: str) -> BinaryIO:
         if not data:
             raise OSError("standard input is empty: pipe a file into it")
         return io.BytesIO(data)
+    if is_url(source):
+        with open_url(source) as file:
+            return io.BytesIO(file.read())
     path = Path(source)
     return path.open("rb") if path.is_file() else io.BytesIO(path.read_bytes())
 

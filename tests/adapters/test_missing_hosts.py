@@ -13,6 +13,7 @@ ADAPTERS = {
     "huggingface_datasets": ("datasets", "datasets"),
     "webdatasets": ("webdataset", "webdataset"),
     "zarr": ("zarr", "zarr"),
+    "fsspec": ("fsspec", "fsspec"),
     "numcodecs": ("numcodecs", "zarr"),
 }
 
