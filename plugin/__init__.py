@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from diffc.api import encode as encode
     from diffc.api import info as info
     from diffc.api import save as save
-    from diffc.batch import decode_batch as decode_batch
-    from diffc.batch import encode_batch as encode_batch
+    from diffc.batch.in_memory import decode_batch as decode_batch
+    from diffc.batch.in_memory import encode_batch as encode_batch
     from diffc.codec import Codec as Codec
     from diffc.codec_list import codecs_available as codecs_available
     from diffc.decode_options import decoding as decoding
@@ -34,10 +34,10 @@ _LAZY = {
     "Info": "diffc.api",
     "codecs_available": "diffc.codec_list",
     "decode": "diffc.api",
-    "decode_batch": "diffc.batch",
+    "decode_batch": "diffc.batch.in_memory",
     "decoding": "diffc.decode_options",
     "encode": "diffc.api",
-    "encode_batch": "diffc.batch",
+    "encode_batch": "diffc.batch.in_memory",
     "info": "diffc.api",
     "register_codec": "diffc.registry",
     "release_models": "diffc.models.loaded",

@@ -137,7 +137,29 @@ def _coded(job: _Job) -> bytes:
     return data
 
 
-def _prepare(image: Image.Image, options: dict[str, Any], *, strict: bool) -> _Job:
+@dataclass(frozen=True)
+class _Requests:
+    codec: Codec
+    target: Target
+    metadata: dict[str, bytes]
+    progress: Progress
+    keep_alpha: bool
+    allow_download: bool | None
+
+
+def check_encode_options(options: dict[str, Any]) -> None:
+    """Check the keywords of `diffc.encode` as far as they can be without a picture.
+
+    Raises
+    ------
+    ValueError
+        If one is unknown, or has a wrong type or range.
+    """
+    _requests({name: plain_value(value) for name, value in options.items()}, (1, 1), strict=True)
+
+
+def _requests(options: dict[str, Any], size: tuple[int, int], *, strict: bool) -> _Requests:
+    """Take what an image of a size is to become out of options; the codec's own stay there."""
     name = options.pop("backend", None)
     try:
         kind = load_codec(check_name(DEFAULT_CODEC if name is None else name))
@@ -151,11 +173,17 @@ def _prepare(image: Image.Image, options: dict[str, Any], *, strict: bool) -> _J
     keep_alpha = _keeps_alpha(options.pop("alpha", None))
     allow_download = options.pop("allow_download", None)
     check_allow_download(allow_download)
-    convert = options.get("icc_profile") is None
     metadata = take_metadata(options)
-    profile = metadata.get("icc")
-    target = take_target(options, image.size)
+    target = take_target(options, size)
     codec = take_codec(options, kind, strict=strict)
+    return _Requests(codec, target, metadata, progress, keep_alpha, allow_download)
+
+
+def _prepare(image: Image.Image, options: dict[str, Any], *, strict: bool) -> _Job:
+    convert = options.get("icc_profile") is None
+    asked = _requests(options, image.size, strict=strict)
+    codec, metadata, allow_download = asked.codec, asked.metadata, asked.allow_download
+    profile = metadata.get("icc")
     if profile is not None and profile_fits(profile, image.mode):
         profile = None
     if profile is not None:
@@ -165,7 +193,10 @@ def _prepare(image: Image.Image, options: dict[str, Any], *, strict: bool) -> _J
             f"mode {image.mode!r} does not hold: its colours are converted to sRGB"
         )
     picture = pixels.from_pillow(
-        image, keep_alpha=keep_alpha, convert_color=convert or profile is not None, profile=profile
+        image,
+        keep_alpha=asked.keep_alpha,
+        convert_color=convert or profile is not None,
+        profile=profile,
     )
     turned = orientation_of(image)
     if turned != 1 and not metadata.keys() & {"exif", "xmp"}:
@@ -181,7 +212,16 @@ def _prepare(image: Image.Image, options: dict[str, Any], *, strict: bool) -> _J
         codec = captioned(codec, picture)
     metadata |= caption_metadata(codec)
     source = source_of(image, picture.color) if codec.takes_source else None
-    return _Job(codec, target, picture, source, metadata, coded_alpha, progress, allow_download)
+    return _Job(
+        codec,
+        asked.target,
+        picture,
+        source,
+        metadata,
+        coded_alpha,
+        asked.progress,
+        allow_download,
+    )
 
 
 def _keeps_alpha(alpha: object) -> bool:

@@ -7,6 +7,7 @@ import io
 import os
 import stat
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -90,23 +91,51 @@ def write_to(target: Any, data: bytes) -> None:
         left = left[written:]
 
 
-def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+def part_of(path: str | os.PathLike[str]) -> Path:
+    """Return where `write_whole` puts a file that it is told to announce, until it is whole."""
+    # takes milliseconds, which a look at a header must not
+    import hashlib
+
+    target = Path(os.path.realpath(path))
+    # of one length, as a name and more may be too long for a name
+    name = hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]
+    return target.with_name(f".{name}.part")
+
+
+def write_whole(
+    path: str | os.PathLike[str], data: bytes, announce: Callable[[], None] | None = None
+) -> None:
     """Write a file beside its place and move it there at once.
 
     A symbolic link stays and its target is replaced; what is no file, such as a pipe, is written
     to.  A file that is replaced leaves its permissions and its owner to the new one.
+
+    Parameters
+    ----------
+    path : path
+        Where to.
+    data : bytes
+        What the file holds.
+    announce : callable, optional
+        Called when all is on the disk, and nothing is at its place.  Whoever ends the process
+        between there and the move leaves the whole file at `part_of`, which only one may write.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
         target.write_bytes(data)
         return
     part = target.with_name(f".{os.urandom(8).hex()}.part")
+    if announce is not None:
+        part = part_of(target)
+        part.unlink(missing_ok=True)
     try:
         with part.open("xb") as file:
             file.write(data)
             file.flush()
             _copy_permissions(target, part)
             os.fsync(file.fileno())
+        if announce is not None:
+            announce()
         os.replace(part, target)
     except BaseException as error:
         part.unlink(missing_ok=True)

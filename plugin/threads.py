@@ -122,3 +122,17 @@ def usable_threads() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def on_one_thread() -> Iterator[None]:
+    """Compute on one thread, so that sums of floats do not depend on the cores of a machine."""
+    with first_use():
+        import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -30,6 +30,12 @@ def add_to(commands: Any) -> None:
         help="file, existing folder, or - for a PNG on standard output; default: INPUT with .png",
     )
     parser.add_argument("-f", "--force", action="store_true", help="overwrite existing files")
+    add_options(parser)
+    parser.set_defaults(run=_run, usage=parser.error)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what says how a file is decoded; see `taken_options`."""
     parser.add_argument("--model", metavar="DIR", help="folder to look for the model in first")
     parser.add_argument("--device", metavar="DEVICE", help="torch device, such as cuda")
     parser.add_argument("--steps", type=int, metavar="N", help="evaluations after the coded ones")
@@ -37,15 +43,19 @@ def add_to(commands: Any) -> None:
     parser.add_argument(
         "--guidance", type=float, metavar="G", help="0 to 20: away from what any picture may show"
     )
-    parser.set_defaults(run=_run, usage=parser.error)
+
+
+def taken_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the keywords of `diffc.decoding` that arguments give."""
+    names = ("model", "device", "steps", "realism", "guidance")
+    return {name: getattr(args, name) for name in names}
 
 
 def _run(args: argparse.Namespace) -> int:
     items = plan(args.inputs, args.output, ".png", args.usage)
     # what is printed must not mix with the data
     stream = sys.stderr if any(each.target == STANDARD for each in items) else sys.stdout
-    options = {"model": args.model, "device": args.device, "steps": args.steps}
-    options |= {"realism": args.realism, "guidance": args.guidance}
+    options = taken_options(args)
     earlier: set[str] = set()
     bars = Bars(len(items))
 
@@ -66,14 +76,13 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _decode(item: Item, options: dict[str, Any]) -> str:
-    from diffc.api import decode
-    from diffc.pictures.reading import open_input, upright, writable_format
-    from diffc.pictures.writing import picture_bytes
+    from diffc.batch.files import decode_file
+    from diffc.pictures.reading import open_input, writable_format
 
     start = time.perf_counter()
     format_ = writable_format(item.target)
     with open_input(item.source) as file:
-        picture = upright(decode(file, **options))
-    write(item.target, picture_bytes(picture, format_))
+        data, picture = decode_file(file, format_, options)
+    write(item.target, data)
     seconds = time.perf_counter() - start
     return f"{item.target}: {picture.width}x{picture.height} {picture.mode}, {seconds:.2f} s"

@@ -5,19 +5,16 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-from diffc.cli.arguments import add_flags, taken_flags, value_of
+from diffc.cli.arguments import Parser, add_flags, taken_flags, value_of
 from diffc.cli.items import Item, check_target, plan, run_all, write
 from diffc.cli.progress import Bars
 from diffc.errors import CodecNotAvailableError
 from diffc.file_io import STANDARD
 
-# modes whose pixels stay in the space of their profile when they are saved
-_PROFILE_KEPT = ("1", "L", "LA", "RGB", "RGBA", "P", "PA")
 _NAMED = (
     "backend",
     "bpp",
@@ -47,6 +44,13 @@ def add_to(commands: Any) -> None:
         help="file, existing folder, or - for standard output; default: INPUT with .diffc",
     )
     parser.add_argument("-f", "--force", action="store_true", help="overwrite existing files")
+    add_options(parser)
+    add_metadata_choices(parser)
+    parser.set_defaults(run=_run, usage=parser.error)
+
+
+def add_options(parser: Parser) -> None:
+    """Add what says how a picture is coded; see `taken_options`."""
     rate = parser.add_mutually_exclusive_group()
     rate.add_argument("--bpp", type=float, metavar="BITS", help="most bits per pixel of the file")
     rate.add_argument("--target-size", type=int, metavar="BYTES", help="most bytes of the file")
@@ -59,11 +63,16 @@ def add_to(commands: Any) -> None:
         dest="options",
         action="append",
         default=[],
-        type=_key_and_value,
+        type=key_and_value_of,
         metavar="KEY=VALUE",
         help="any option of the codec; may be repeated",
     )
     parser.add_argument("--alpha", choices=("keep", "drop"), help="transparency; default: keep")
+    parser.prepare = partial(_add_flags_of_the_codec, parser)
+
+
+def add_metadata_choices(parser: Parser) -> None:
+    """Add what says which metadata of a picture is kept."""
     parser.add_argument(
         "--icc",
         choices=("convert", "keep"),
@@ -71,8 +80,6 @@ def add_to(commands: Any) -> None:
         help="convert colours to sRGB (default), or keep them and store the profile",
     )
     parser.add_argument("--keep-metadata", action="store_true", help="store EXIF and XMP")
-    parser.set_defaults(run=_run, usage=parser.error)
-    parser.prepare = partial(_add_flags_of_the_codec, parser)
 
 
 def _add_flags_of_the_codec(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> None:
@@ -87,7 +94,8 @@ def _add_flags_of_the_codec(parser: argparse.ArgumentParser, arguments: Sequence
     add_flags(parser, codec)
 
 
-def _key_and_value(text: str) -> tuple[str, Any]:
+def key_and_value_of(text: str) -> tuple[str, Any]:
+    """Return an option's name and value; for a parser."""
     # JSON is imported when there is something to read
     from diffc.key_value import key_and_value
 
@@ -99,7 +107,7 @@ def _key_and_value(text: str) -> tuple[str, Any]:
 
 def _run(args: argparse.Namespace) -> int:
     items = plan(args.inputs, args.output, ".diffc", args.usage)
-    options = _options(args)
+    options = taken_options(args)
     # what is printed must not mix with the data
     stream = sys.stderr if any(each.target == STANDARD for each in items) else sys.stdout
     earlier: set[str] = set()
@@ -118,7 +126,8 @@ def _run(args: argparse.Namespace) -> int:
         bars.close()
 
 
-def _options(args: argparse.Namespace) -> dict[str, Any]:
+def taken_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the keywords of `diffc.encode` that arguments give."""
     options = {name: getattr(args, name) for name in _NAMED if getattr(args, name) is not None}
     options |= taken_flags(args)
     for key, value in args.options:
@@ -129,22 +138,15 @@ def _options(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _encode(item: Item, args: argparse.Namespace, options: dict[str, Any]) -> str:
-    from diffc.encoding import encode_image
-    from diffc.pictures.reading import other_metadata, read_picture
+    from diffc.batch.files import encode_file
 
     start = time.perf_counter()
-    image = read_picture(item.source)
-    if args.icc == "keep" and image.info.get("icc_profile"):
-        if image.mode not in _PROFILE_KEPT:
-            raise ValueError(f"the profile of a {image.mode} picture cannot be kept: --icc convert")
-        options = options | {"icc_profile": image.info["icc_profile"]}
-    if args.keep_metadata:
-        # turning the picture may have emptied its EXIF
-        exif = image.info.get("exif") if len(image.getexif()) else None
-        if others := other_metadata(image):
-            warnings.warn(f"not kept: {', '.join(others)}", stacklevel=2)
-        options = options | {"exif": exif, "xmp": image.info.get("xmp")}
-    data = encode_image(image, options, strict=True)
+    data, (width, height) = encode_file(
+        item.source,
+        options,
+        keep_profile=args.icc == "keep",
+        keep_metadata=args.keep_metadata,
+    )
     write(item.target, data)
-    bpp = 8 * len(data) / (image.width * image.height)
+    bpp = 8 * len(data) / (width * height)
     return f"{item.target}: {len(data)} bytes, {bpp:.4g} bpp, {time.perf_counter() - start:.2f} s"

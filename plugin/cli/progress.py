@@ -43,6 +43,17 @@ class Bars:
         self._all.update(done - self._all.n)
         self._all.refresh()
 
+    def count(self, done: int, total: int, kept: int, remark: str) -> None:
+        """Show how many files are done, of which some were there and took no time; and a remark."""
+        if not self._shown:
+            return
+        if self._all is None:
+            # the time left follows from all files so far, which differ
+            self._all = _bar(total=total, unit="file", smoothing=0)
+        self._all.initial = kept
+        self._all.set_postfix_str(remark, refresh=False)
+        self._all.update(done - self._all.n)
+
     def complain(self, text: str) -> None:
         """Print a line on stderr beside the bars."""
         self.line(text, sys.stderr)

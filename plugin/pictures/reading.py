@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -40,8 +41,13 @@ def open_input(source: str) -> BinaryIO:
     return path.open("rb") if path.is_file() else io.BytesIO(path.read_bytes())
 
 
-def read_picture(source: str) -> Image.Image:
+def read_picture(source: str | BinaryIO) -> Image.Image:
     """Read a picture, turned as its EXIF orientation says, with at most 8 bits a channel.
+
+    Parameters
+    ----------
+    source : str or binary file
+        A path, ``-`` for standard input, or a file that can be read from any position.
 
     Its ``info`` holds ``exif``, ``xmp`` and ``icc_profile`` whatever the format keeps them in.
     What is left out, such as further pictures of the file, is told by warnings.
@@ -53,7 +59,7 @@ def read_picture(source: str) -> Image.Image:
     ValueError
         If its values are of a range that 8 bits do not stand for.
     """
-    with open_input(source) as file:
+    with open_input(source) if isinstance(source, str) else nullcontext(source) as file:
         prefix = file.read(16)
         file.seek(0)
         reason = diagnose(prefix)

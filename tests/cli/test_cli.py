@@ -15,9 +15,10 @@ from PIL import Image, ImageCms
 
 import diffc
 from diffc import api
-from diffc.cli import encode, items, progress
+from diffc.cli import items, progress
 from diffc.cli import main as cli
 from diffc.cli.main import main
+from diffc.key_value import key_and_value
 
 CLI = [sys.executable, "-c", "import sys; from diffc.cli.main import main; sys.exit(main())"]
 
@@ -100,7 +101,7 @@ def test_options_reach_the_encoder_of_another_codec(run, picture, ddcm_model, ar
     [("a=1", 1), ("a=0.5", 0.5), ("a=true", True), ("a=red door", "red door"), ("a=x=y", "x=y")],
 )
 def test_values_of_options(text, value):
-    assert encode._key_and_value(text) == ("a", value)
+    assert key_and_value(text) == ("a", value)
 
 
 def test_decode_makes_a_png_or_what_the_extension_says(run, coded, tmp_path):
@@ -570,6 +571,7 @@ import sys
 for name in ("torch", "numpy", "tqdm", "pillow_heif", "cv2"):
     sys.modules[name] = None
 from diffc.cli.main import main
+from diffc.key_value import key_and_value
 code = main(sys.argv[1:])
 if sys.argv[1] != "codecs":
     assert "importlib.metadata" not in sys.modules
