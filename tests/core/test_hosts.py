@@ -91,4 +91,8 @@ def test_pyinstaller_is_told_what_it_cannot_follow(monkeypatch: pytest.MonkeyPat
     wanted = {f"diffc.codecs.{name}.codec" for name in ("cod", "ddcm", "perco", "relay")}
     assert {*wanted, "diffc.adapters.pillow", "diffc.adapters.opencv", "diffc.cv"} <= named
     assert not any(name.startswith(("diffc.bench", "diffc.codecs.training")) for name in named)
+    # hosts as large as these come only with an application that imports their adapters
+    adapters = {name.split(".")[2] for name in named if name.startswith("diffc.adapters.")}
+    shared = {"augmentation", "chunks", "fsspec", "opencv", "pillow", "pillow_options"}
+    assert adapters == shared
     assert found["datas"] == [("data of diffc", "."), ("metadata of diffc", ".")]
