@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from diffc.decode_options import decoding as decoding
     from diffc.models.loaded import release_models as release_models
     from diffc.registry import register_codec as register_codec
+    from diffc.restoration import restore as restore
 
 __version__ = "0.1.0"
 
@@ -41,6 +42,7 @@ _LAZY = {
     "info": "diffc.api",
     "register_codec": "diffc.registry",
     "release_models": "diffc.models.loaded",
+    "restore": "diffc.restoration",
     "save": "diffc.api",
 }
 __all__ = [*_LAZY, "register"]  # noqa: PLE0604

@@ -20,3 +20,5 @@ BY_RATE = ("relay", "perco")
 the photograph by every measure (docs/perco.md, "Measured").
 """
 DEFAULT_CODEC = BY_RATE[0]
+RESTORER = "diffc.codecs.relay.restoring:restore"
+"""What `diffc.restore` calls with what is degraded and the options of decoding."""

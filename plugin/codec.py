@@ -21,12 +21,14 @@ from diffc.progress import Progress, no_progress, part_of
 from diffc.rate import Rate
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import Tensor
 
 __all__ = [
     "Codec",
     "Coded",
     "DecodeOptions",
+    "Degraded",
     "Encoded",
     "ModelKind",
     "Picture",
@@ -122,6 +124,32 @@ class Picture:
         """Width and height in pixels."""
         height, width = self.pixels.shape[1:]
         return width, height
+
+
+@dataclass(frozen=True)
+class Degraded:
+    """A picture to restore, and what is known of how it was coded.
+
+    Parameters
+    ----------
+    color : PIL.Image.Image
+        Its pixels as they were decoded, mode L or RGB.
+    data : bytes, optional
+        The file that they were decoded from.
+    format : str
+        Pillow's name of its format; empty if there is no file.
+    strength : float, optional
+        Root mean square error in grey levels of 255; None if it is to be estimated.
+    consistent : bool, optional
+        Whether to move what comes out to where the file's own data allow it; None: if they are
+        known.
+    """
+
+    color: Image
+    data: bytes | None
+    format: str
+    strength: float | None = None
+    consistent: bool | None = None
 
 
 @dataclass(frozen=True)

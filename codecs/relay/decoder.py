@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from diffc.codec import DecodeOptions, Progress
+from diffc.codec import DecodeOptions
 from diffc.codecs.relay.bitstream import RelayParameters
 from diffc.codecs.relay.network import FAMILIES, Condition
 from diffc.codecs.relay.rate_search import base_size
@@ -87,27 +87,29 @@ def render(
     ValueError
         If more than one step is asked for.
     """
-    if options.steps not in (None, 1):
-        raise OptionError(
-            f"relay restores in one step, not in {options.steps}: leave steps out, or set realism"
-        )
+    families = [base_coder(each.base).name for each in parameters]
+    condition = condition_of(
+        [each.level for each in parameters],
+        [each.scale for each in parameters],
+        families,
+        model.device,
+    )
     base = PictureRows(pictures, model.multiple, model.device)
-    realism = DEFAULT_REALISM if options.realism is None else options.realism
-    made = restore(base, parameters, model, realism, options.progress)
+    made = restore(base, condition, [each.seed for each in parameters], model, options)
     width, height = pictures[0].size
     found = made[:, :, :height, :width].cpu()
     return [
-        _without_color(pixels) if each.grey else pixels
+        without_color(pixels) if each.grey else pixels
         for pixels, each in zip(found, parameters, strict=True)
     ]
 
 
 def restore(
     base: PictureRows,
-    parameters: Sequence[RelayParameters],
+    condition: Condition,
+    seeds: Sequence[int],
     model: Denoiser,
-    realism: float,
-    progress: Progress,
+    options: DecodeOptions,
 ) -> Tensor:
     """Relay residual diffusion (RDEIC, arXiv 2410.02640, equations 4 to 9), in one step.
 
@@ -124,25 +126,34 @@ def restore(
     ----------
     base : PictureRows
         z_c, rows of bases of one size.
-    parameters : sequence of RelayParameters
-        Of each.
+    condition : Condition
+        What is known of each.
+    seeds : sequence of int
+        Of the noise of each.
     model : Denoiser
         Estimates z_0.
-    realism : float
-        From 0, the picture of least squared error, to 1, the most natural one.
-    progress : callable
-        Called with the step that is done and the number of steps.
+    options : DecodeOptions
+        Of them count steps, progress, and realism: from 0, the picture of least squared error, to
+        1, the most natural one.
 
     Returns
     -------
     Tensor
         Pixels (N, 3, H, W) in [0, 1], with the padding of the base.
+
+    Raises
+    ------
+    ValueError
+        If more than one step is asked for.
     """
+    if options.steps not in (None, 1):
+        raise OptionError(
+            f"relay restores in one step, not in {options.steps}: leave steps out, or set realism"
+        )
+    realism = DEFAULT_REALISM if options.realism is None else options.realism
     height, width = base.shape[2:]
-    seeds = [each.seed for each in parameters]
-    condition = _condition(parameters, model.device)
     r_N = realism * condition.level
-    progress(0, 1)
+    options.progress(0, 1)
 
     y = torch.empty(base.shape, dtype=torch.float32, device=model.device)
     for rows in _pieces(height, width):
@@ -155,7 +166,7 @@ def restore(
     for strip in strips(y, largest=model.largest, margin=model.margin, multiple=model.multiple):
         z0hat = model.denoise(strip.window, r_N, base(strip.around), condition)
         y[:, :, strip.rows] = _pixels(strip.inner(z0hat))
-    progress(1, 1)
+    options.progress(1, 1)
     return y
 
 
@@ -169,12 +180,15 @@ def enlarged_base(
     return base.resize(size, Image.Resampling.BICUBIC)
 
 
-def _condition(parameters: Sequence[RelayParameters], device: str) -> Condition:
-    families = [FAMILIES.index(base_coder(each.base).name) for each in parameters]
+def condition_of(
+    levels: Sequence[float], scales: Sequence[float], families: Sequence[str], device: str
+) -> Condition:
+    """Return what is known of bases as tensors; families are names of `FAMILIES`."""
+    numbers = [FAMILIES.index(each) for each in families]
     return Condition(
-        torch.tensor([each.level for each in parameters], dtype=torch.float32, device=device),
-        torch.tensor([each.scale for each in parameters], dtype=torch.float32, device=device),
-        torch.tensor(families, device=device),
+        torch.tensor(levels, dtype=torch.float32, device=device),
+        torch.tensor(scales, dtype=torch.float32, device=device),
+        torch.tensor(numbers, device=device),
     )
 
 
@@ -183,7 +197,8 @@ def _pixels(values: Tensor) -> Tensor:
     return values.add_(1).mul_(0.5).clamp_(0, 1)
 
 
-def _without_color(pixels: Tensor) -> Tensor:
+def without_color(pixels: Tensor) -> Tensor:
+    """Return pixels (3, H, W) whose channels are all their mean."""
     return pixels.mean(0, keepdim=True).expand(3, -1, -1)
 
 

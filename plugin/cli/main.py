@@ -17,7 +17,18 @@ from types import ModuleType
 from PIL import Image
 
 import diffc
-from diffc.cli import batch, bench, codecs, compare, decode, encode, info, metadata, models
+from diffc.cli import (
+    batch,
+    bench,
+    codecs,
+    compare,
+    decode,
+    encode,
+    info,
+    metadata,
+    models,
+    restore,
+)
 from diffc.cli.arguments import Parser
 from diffc.errors import reason_of
 
@@ -77,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"diffc {diffc.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (encode, decode, batch, info, metadata, codecs, models, bench, compare):
+    for module in (encode, decode, restore, batch, info, metadata, codecs, models, bench, compare):
         module.add_to(commands)
     return parser
 

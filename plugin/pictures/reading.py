@@ -66,9 +66,9 @@ def read_picture(source: str | BinaryIO) -> Image.Image:
         if reason is not None:
             raise OSError(reason)
         try:
-            with _opened(file, prefix) as image:
-                _tell_of_others(image)
-                found = _metadata_of(image)
+            with open_picture(file, prefix) as image:
+                tell_of_others(image)
+                found = metadata_of(image)
                 image.load()
                 plain = image.copy()
                 plain.info.update(found)
@@ -82,14 +82,15 @@ def read_picture(source: str | BinaryIO) -> Image.Image:
             raise OSError(f"the image is damaged ({error})") from error
 
 
-def _tell_of_others(image: Image.Image) -> None:
+def tell_of_others(image: Image.Image) -> None:
+    """Warn of pictures in a file beside the first."""
     # the pictures of a Photoshop file are its layers, and the first is all of them together
     count = 1 if image.format == "PSD" else getattr(image, "n_frames", 1)
     if count > 1:
         warnings.warn(f"the first of {count} pictures in the file is kept", stacklevel=3)
 
 
-def _metadata_of(image: Image.Image) -> dict[str, bytes]:
+def metadata_of(image: Image.Image) -> dict[str, bytes]:
     """Return EXIF and XMP of an open image that its ``info`` does not hold as such."""
     found = {}
     if xmp := xmp_of(image):
@@ -148,7 +149,16 @@ def eight_bits(image: Image.Image) -> Image.Image:
     return made
 
 
-def _opened(file: BinaryIO, prefix: bytes) -> Image.Image:
+def open_picture(file: BinaryIO, prefix: bytes) -> Image.Image:
+    """Open a file that begins so, HEIC included.
+
+    Raises
+    ------
+    OSError
+        If it is of no format that is known here.
+    ImportError
+        If it is HEIC, and pillow-heif is missing.
+    """
     try:
         return Image.open(file)
     except UnidentifiedImageError:

@@ -26,7 +26,7 @@ ROOMS = (
     {"captions", "options", "encoding", "reconstruction"},
     {"sources"},
     {"api"},
-    {"batch"},
+    {"batch", "restoration"},
     {"conformance", "testing"},
     {"bench"},
     {"cli"},

@@ -29,7 +29,9 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize("rule", [str(check) for check in checks(CODEC)])
 def test_the_contract_holds(rule: str, release: str) -> None:
     found = checks(
-        CODEC(model=release), decode_options=DecodeOptions(model=release, steps=2), thread_counts=True
+        CODEC(model=release),
+        decode_options=DecodeOptions(model=release, steps=2),
+        thread_counts=True,
     )
     (check,) = (each for each in found if str(each) == rule)
     check()
