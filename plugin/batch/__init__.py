@@ -9,12 +9,14 @@ from __future__ import annotations
 from diffc.batch.executors import Executor, Serial
 from diffc.batch.in_memory import decode_batch, encode_batch
 from diffc.batch.processes import Processes
+from diffc.batch.ray_actors import Ray
 from diffc.batch.results import Row
 from diffc.batch.runner import Summary, run
 
 __all__ = [
     "Executor",
     "Processes",
+    "Ray",
     "Row",
     "Serial",
     "Summary",

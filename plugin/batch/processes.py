@@ -75,7 +75,7 @@ class _Processes(Team[_Process]):
     def start(self) -> _Process:
         ours, theirs = self._context.Pipe()
         process = self._context.Process(target=_serve, args=(theirs, self._task), daemon=True)
-        with _environment(ONE_THREAD), _interrupts_kept_off():
+        with environment(ONE_THREAD), _interrupts_kept_off():
             process.start()
         # the end of the process closes the pipe only if nobody else holds its end
         theirs.close()
@@ -160,7 +160,7 @@ def _end_with_parent() -> None:
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def environment(values: dict[str, str]) -> Iterator[None]:
     """Give processes that are started here other variables."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)

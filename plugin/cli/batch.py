@@ -91,6 +91,10 @@ def _add_common(parser: Parser) -> None:
         help="who works: this process, several (default), or Ray",
     )
     add("--workers", type=int, metavar="N", help="default: as many as there are cores")
+    add("--address", metavar="ADDRESS", help="of a cluster of Ray; default: a local one")
+    add(
+        "--num-gpus", type=float, metavar="F", help="GPUs that each worker of Ray takes; default: 0"
+    )
     add("-f", "--force", action="store_true", help="replace files that others have made, too")
     add("--fail-fast", action="store_true", help="end with the first file that fails")
     add("--plan-only", action="store_true", help="say what would be done, and do nothing")
@@ -132,6 +136,11 @@ def _run(args: argparse.Namespace) -> int:
 def _executor(args: argparse.Namespace) -> Executor:
     from diffc import batch
 
+    if args.executor == "ray":
+        return batch.Ray(args.workers, args.address, num_gpus=args.num_gpus or 0.0)
+    for name in ("address", "num_gpus"):
+        if getattr(args, name) is not None:
+            args.usage(f"--{name.replace('_', '-')} is for --executor ray: drop it")
     if args.executor == "process":
         return batch.Processes(args.workers)
     if args.workers not in (None, 1):
