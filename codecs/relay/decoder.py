@@ -35,13 +35,15 @@ class Denoiser(Protocol):
     """A network of base pictures and noisy states, with a bounded field of view.
 
     Its strips are `largest` rows high, and it is told `margin` rows above and below them; both, and
-    the sides of states, are multiples of `multiple`.
+    the sides of states, are multiples of `multiple`.  Pictures whose sides are at most `whole` are
+    not cut.
     """
 
     device: str
     multiple: int
     largest: int
     margin: int
+    whole: int
 
     def denoise(self, x: Tensor, sigma: Tensor, base: Tensor, condition: Condition) -> Tensor:
         """Return the estimate of the photograph (N, 3, rows, W), about [-1, 1].
@@ -163,7 +165,8 @@ def restore(
             z_c = add_noise(z_c, eps, r_N)
         y[:, :, rows] = z_c
 
-    for strip in strips(y, largest=model.largest, margin=model.margin, multiple=model.multiple):
+    largest = model.largest if max(height, width) > model.whole else model.whole
+    for strip in strips(y, largest=largest, margin=model.margin, multiple=model.multiple):
         z0hat = model.denoise(strip.window, r_N, base(strip.around), condition)
         y[:, :, strip.rows] = _pixels(strip.inner(z0hat))
     options.progress(1, 1)

@@ -42,9 +42,11 @@ class RestoringModel:
 
     # the network halves its windows' grid twice, so pictures are padded to this multiple
     multiple = 16
-    # a tile's features stay under some 200 MB; what lies further away than the margin counts for
-    # less than the rounding to 8 bits
-    largest, margin = 768, 96
+    # a tile's features stay in the processor's caches as far as they can; what lies further away
+    # than the margin counts for less than the rounding to 8 bits
+    largest, margin = 512, 96
+    # a picture of at most so many pixels a side is cheaper in one piece than with margins
+    whole = 864
 
     def __init__(self, folder: Path, device: str) -> None:
         config = config_of(folder)[KIND]
@@ -78,6 +80,8 @@ class RestoringModel:
 
     def _in_columns(self, network: Callable[..., Tensor], *rows: Tensor) -> Tensor:
         """Apply a network to rows, cut into tiles if they are long."""
+        if max(rows[0].shape[2:]) <= self.whole:
+            return network(*rows)
         return in_tiles(
             network,
             *rows,
