@@ -9,6 +9,7 @@ from __future__ import annotations
 BUILT_IN = {
     "cod": "diffc.codecs.cod.codec:CodCodec",
     "ddcm": "diffc.codecs.ddcm.codec:DdcmCodec",
+    "dither": "diffc.codecs.dither.codec:DitherCodec",
     "perco": "diffc.codecs.perco.codec:PercoCodec",
     "perco-sd": "diffc.codecs.perco_sd.codec:PercoSdCodec",
     "relay": "diffc.codecs.relay.codec:RelayCodec",

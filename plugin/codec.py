@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from diffc.errors import FileError
+from diffc.errors import FileError, OptionError
 from diffc.option import option, options_of
 from diffc.progress import Progress, no_progress, part_of
 from diffc.rate import Rate
@@ -227,7 +227,8 @@ class DecodeOptions:
     device : str, optional
         A torch device; None is the environment's DIFFC_DEVICE, else the CPU.
     steps : int, optional
-        Denoising evaluations after the coded ones (or in all, where none is coded).
+        Denoising evaluations after the coded ones (or in all, where none is coded); 0 only for a
+        codec that can show what was coded without any, see `at_least_one_step`.
     realism : float, optional
         0 to 1, how much generated detail is added to what was coded; None is the codec's own
         choice.
@@ -249,6 +250,23 @@ class DecodeOptions:
     model: str | None = None
     allow_download: bool = False
     progress: Progress = field(default=no_progress, compare=False)
+
+    def at_least_one_step(self, default: int) -> int:
+        """Return the number of evaluations for a codec that needs one.
+
+        Parameters
+        ----------
+        default : int
+            What holds if the caller says nothing.
+
+        Raises
+        ------
+        OptionError
+            If the caller wants none.
+        """
+        if self.steps == 0:
+            raise OptionError("this codec decodes in at least 1 step, not 0: choose more")
+        return default if self.steps is None else self.steps
 
 
 @dataclass(frozen=True)

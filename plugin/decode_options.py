@@ -76,9 +76,9 @@ def with_changes(
     steps, realism, guidance = map(plain_value, (steps, realism, guidance))
     device, allow_download = plain_value(device), plain_value(allow_download)
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int)):
-        raise ValueError(f"steps is a whole number, not {steps!r}: give one from 1 to 1000")
-    if steps is not None and not 1 <= steps <= 1000:
-        raise ValueError(f"steps is 1 to 1000, not {steps}: choose one in that range")
+        raise ValueError(f"steps is a whole number, not {steps!r}: give one from 0 to 1000")
+    if steps is not None and not 0 <= steps <= 1000:
+        raise ValueError(f"steps is 0 to 1000, not {steps}: choose one in that range")
     if realism is not None and (
         isinstance(realism, bool) or not isinstance(realism, int | float) or not 0 <= realism <= 1
     ):
@@ -128,7 +128,7 @@ def decoding(
     device : str, optional
         A torch device such as ``"cuda"``; the environment's DIFFC_DEVICE is the default.
     steps : int, optional
-        Denoising evaluations after the coded ones, 1 to 1000.
+        Denoising evaluations after the coded ones, 0 to 1000; most codecs take at least 1.
     realism : float, optional
         0 to 1: from what was coded, as it is, to all of the detail that a codec can generate;
         codecs without such a choice ignore it.

@@ -17,7 +17,13 @@ from PIL import Image
 
 import diffc
 
-MODELS = {"cod": COD_MODEL, "ddcm": MODEL, "perco": PERCO_MODEL, "relay": RELAY_MODEL}
+MODELS = {
+    "cod": COD_MODEL,
+    "ddcm": MODEL,
+    "dither": MODEL,
+    "perco": PERCO_MODEL,
+    "relay": RELAY_MODEL,
+}
 
 
 def cases() -> dict[str, tuple[Any, dict[str, Any]]]:
@@ -70,6 +76,11 @@ def cases_of(codec: str) -> dict[str, tuple[Any, dict[str, Any]]]:
             "seed-scale": (photo, {"quality": 50, "seed": 7, "scale": 1.5}),
             "full-size": (photo.resize((200, 40)), {"target_size": 1500, "scale": 1.0}),
         }
+    if codec == "dither":
+        return {
+            "seed-all": (photo, {"quality": 50, "seed": 7, "dither": "all"}),
+            "plain": (photo.resize((200, 40)), {"quality": 90, "dither": "none"}),
+        }
     if codec != "ddcm":
         return {}
     return {
@@ -83,8 +94,8 @@ def main(codec: str, folder: Path) -> None:
     folder.mkdir(parents=True)
     model = {"model": str(MODELS[codec])} if codec in MODELS else {}
     for name, (image, options) in (cases() | cases_of(codec)).items():
-        if codec == "perco" and name in ("rgb", "alpha"):
-            # all its tokens take fewer bytes than the others' cases ask for
+        if codec in ("dither", "perco") and name in ("rgb", "alpha"):
+            # they take fewer bytes than the others' cases ask for
             options = {"quality": 60}
         data = diffc.encode(image, backend=codec, **model, **options)
         (folder / f"{name}.diffc").write_bytes(data)

@@ -74,7 +74,7 @@ def walk_again(
     x = initial_noise(parameters.seed, shape, device)
     sigmas = model.sigmas
     now = grid[0]
-    tail = options.steps or model.tail(steps - coded_steps)
+    tail = options.at_least_one_step(model.tail(steps - coded_steps))
     total = coded_steps + tail
     for step in range(coded_steps):
         options.progress(step, total)

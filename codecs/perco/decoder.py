@@ -65,7 +65,7 @@ def render(
     realism = 1.0 if options.realism is None else options.realism
     if realism == 0:
         return model.synthesise(mean, MEAN_LEVEL)
-    steps = options.steps or DEFAULT_STEPS
+    steps = options.at_least_one_step(DEFAULT_STEPS)
     share = sum(int(each.sum()) for each in present) / present[-1].numel()
     sigmas = decoding_levels(share, steps)
     noise = initial_noise(seed, (mean.shape[1], mean.shape[2], mean.shape[3]), model.device)

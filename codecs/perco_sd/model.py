@@ -157,7 +157,7 @@ class PercoSdModel:
                 f"tokens of this model are 0 to {self.words - 1}, not {int(tokens.min())} to "
                 f"{int(tokens.max())}: the file is damaged"
             )
-        times = ddim_times(self._schedule, options.steps or DEFAULT_STEPS)
+        times = ddim_times(self._schedule, options.at_least_one_step(DEFAULT_STEPS))
         guidance = DEFAULT_GUIDANCE if options.guidance is None else options.guidance
         network = self._unet_under(tokens, caption, guidance)
         return self._autoencoder.synthesise(self._drawn(network, times, seed, options))

@@ -39,6 +39,8 @@ class Purpose(IntEnum):
     FILL = 3
     ORDER = 4
     TEXTURE = 5
+    DITHER = 6
+    ARRIVALS = 7
 
 
 def random_words(

@@ -319,7 +319,7 @@ def test_options_go_to_the_encoder_or_to_the_decoder(photo, tmp_path):
         ("planes:planes=9", "planes is a whole number from 1 to 8"),
         ("planes:bpp=1", "'bpp' is not an option"),
         ("planes:decode.progress=1", "decode.progress is no option of decoding"),
-        ("planes:decode.steps=0", "steps is 1 to 1000"),
+        ("planes:decode.steps=-1", "steps is 0 to 1000"),
         ("jpeg-ds", "chooses its scale by a distance"),
     ],
 )

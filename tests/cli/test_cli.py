@@ -398,7 +398,7 @@ def test_failure_leaves_what_was_there(run, picture, tmp_path, model, monkeypatc
         (["decode", "photo.png"], "DIFFC"),
         (["decode", "coded.diffc", "-o", "a.xyz"], "does not end as a format"),
         (["decode", "coded.diffc", "-o", "a.diffc"], "does not end as a format"),
-        (["decode", "coded.diffc", "--steps", "0"], "steps is 1 to 1000"),
+        (["decode", "coded.diffc", "--steps", "1001"], "steps is 0 to 1000"),
         (["decode", "coded.diffc", "--device", "abacus"], "device"),
         (["decode", "torn.diffc"], ""),
         (["info", "missing.diffc"], "No such file or directory"),

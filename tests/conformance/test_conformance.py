@@ -48,7 +48,13 @@ def example() -> Any:
 Thumbnail: type[Codec] = example().Thumbnail
 
 
-MODELS = {"cod": COD_MODEL, "ddcm": MODEL, "perco": PERCO_MODEL, "relay": RELAY_MODEL}
+MODELS = {
+    "cod": COD_MODEL,
+    "ddcm": MODEL,
+    "dither": MODEL,
+    "perco": PERCO_MODEL,
+    "relay": RELAY_MODEL,
+}
 
 
 def built_in_checks() -> Iterator[Any]:

@@ -242,8 +242,8 @@ def test_keep_needs_no_codec_and_decodes_nothing(photo: Image.Image, tmp_path: P
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"steps": 0}, "steps is 1 to 1000, not 0"),
-        ({"steps": 1001}, "steps is 1 to 1000, not 1001"),
+        ({"steps": -1}, "steps is 0 to 1000, not -1"),
+        ({"steps": 1001}, "steps is 0 to 1000, not 1001"),
         ({"steps": 1.5}, "steps is a whole number, not 1.5"),
         ({"steps": True}, "steps is a whole number, not True"),
         ({"device": 0}, "device is a name"),

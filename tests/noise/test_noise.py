@@ -28,6 +28,8 @@ def test_the_purposes_are_frozen() -> None:
         ("FILL", 3),
         ("ORDER", 4),
         ("TEXTURE", 5),
+        ("DITHER", 6),
+        ("ARRIVALS", 7),
     ]
 
 

@@ -40,6 +40,9 @@ class LatentModel(Protocol):
     def synthesise(self, latent: Tensor, sigma: float) -> Tensor:
         """Map a latent estimate made at a noise level to pixels (1, 3, H, W) in [0, 1]."""
 
+    def reconstruct(self, latent: Tensor) -> Tensor:
+        """Map a latent to the pixels that it says, without what a network would add."""
+
     def tail(self, left: int) -> int:
         """Return how many evaluations finish a walk that has so many steps left."""
 

@@ -87,6 +87,10 @@ class PatchModel:
         )
         return pixels.add_(1).mul_(0.5).clamp_(0, 1)
 
+    def reconstruct(self, latent: Tensor) -> Tensor:
+        """Map a latent to the pixels (1, 3, H, W) in [0, 1] that it says: the adjoint alone."""
+        return self.transform.synthesise(latent).add_(1).mul_(0.5).clamp_(0, 1)
+
     def tail(self, left: int) -> int:
         """Return how many evaluations finish a walk that has so many steps left.
 

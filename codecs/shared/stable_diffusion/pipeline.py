@@ -116,6 +116,10 @@ class DiffusersModel:
         """Map a latent estimate to pixels (1, 3, H, W) in [0, 1]; its level does not matter."""
         return self._autoencoder.synthesise(latent)
 
+    def reconstruct(self, latent: Tensor) -> Tensor:
+        """Map a latent to pixels: the autoencoder is the only way there is."""
+        return self._autoencoder.synthesise(latent)
+
     def tail(self, left: int) -> int:
         """Return how many evaluations finish a walk that has so many steps left: all of them."""
         return max(_SHORTEST_TAIL, left)

@@ -1,0 +1,1 @@
+"""The ``dither`` codec."""

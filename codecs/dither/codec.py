@@ -1,0 +1,165 @@
+"""The ``dither`` codec: a quantised latent, taken for a noisy one and denoised.
+
+Universal quantisation with a shared dither makes an error that is uniform and independent of the
+latent, as noise is; the decoder starts at the noise level of that error and takes the few steps of
+the diffusion process that are left (arXiv 2408.08220, arXiv 2504.02579).
+
+What loads numpy and torch is imported inside methods, so that lists may read the declaration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from diffc.codec import (
+    Codec,
+    Coded,
+    DecodeOptions,
+    Encoded,
+    Picture,
+    Progress,
+    Rate,
+    Traits,
+    no_progress,
+    option,
+)
+from diffc.codecs.dither.bitstream import DitherParameters
+from diffc.codecs.shared.kinds import DIFFUSERS, PATCH
+from diffc.errors import ModelNotAvailableError, OptionError
+from diffc.parameters import SEED_END
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from diffc.codecs.shared.latents.models import LatentModel
+
+
+@dataclass(frozen=True)
+class DitherCodec(Codec):
+    """Quantised latents of the embedded model, or of one of diffusers, denoised."""
+
+    name = "dither"
+    description = "universal quantisation of a latent, then denoising from its noise level"
+    traits = Traits(
+        generative=True, continuous_rate=True, progressive=True, region_of_interest=True
+    )
+    kinds = (PATCH, DIFFUSERS)
+    weights_licence = "MIT"
+    needs = ("torch",)
+    rates = (0.005, 2.0)
+    number = 6
+
+    dither: str = option(
+        "smooth",
+        choices=("smooth", "all", "none"),
+        help="which channels have dither: those that are smooth, where denoising takes it away "
+        "again; all, the published form, which costs many bytes; or none",
+    )
+    saving: float = option(
+        0.06,
+        low=0,
+        high=1,
+        help="squared error, in squared steps of the quantiser, that is taken for a bit less; at 0 "
+        "every coefficient is rounded to the nearest",
+    )
+    seed: int = option(0, low=0, high=SEED_END - 1, help="of the dither; 0 costs no bytes")
+    roi: Any = option(
+        None,
+        help="weights of the picture's size, an image or array, in [0, 1] or of bytes: bytes of the "
+        "file go where they are high",
+    )
+
+    def encode(self, picture: Picture, rate: Rate, progress: Progress = no_progress) -> Encoded:
+        """Quantise the latent as finely as the rate allows."""
+        import torch
+
+        from diffc.codecs.dither.encoder import LatentCoder
+        from diffc.codecs.dither.rates import fill, index_of_quality
+        from diffc.codecs.shared.pictures import padded, too_large
+        from diffc.codecs.shared.region_of_interest import position_weights
+        from diffc.devices import device_of
+
+        device = device_of(self.device)
+        model = self._model(device)
+        if complaint := too_large("the picture", *picture.size, model.multiple):
+            raise ValueError(complaint)
+        with torch.inference_mode():
+            latent = model.analyse(padded(picture.pixels[None], model.multiple).to(device))
+            patch = model.multiple // model.positions
+            sides = picture.pixels.shape[1:]
+            weights = position_weights(self.roi, sides, latent.shape[2:], patch)
+            coder = LatentCoder(
+                latent,
+                weights,
+                components=model.keeps_lengths,
+                dither=self.dither,
+                price=self.saving,
+                seed=self.seed,
+            )
+            if rate.bounded:
+                length = len(DitherParameters(0, 0, 0, False, self.seed).pack())
+                index, payload = fill(rate, length, coder.attempt, progress)
+            else:
+                index = index_of_quality(rate.quality)
+                payload = coder.attempt(index).payload()
+            time = coder.matching_time(model, index)
+        progress(1, 1)
+        parameters = DitherParameters(
+            index, time, coder.dithered(index), model.keeps_lengths, self.seed
+        )
+        return Encoded(payload, parameters.pack(), model.fingerprint)
+
+    def _model(self, device: str) -> LatentModel:
+        from diffc.codecs.shared import models
+        from diffc.codecs.shared.latents import models as latent_models
+
+        folder = models.folder_of(self.model, *models.names_of(self))
+        try:
+            return latent_models.load(folder, device, "")
+        except ModelNotAvailableError as error:
+            raise OptionError(str(error)) from error
+
+    @classmethod
+    def decode(cls, coded: Coded, options: DecodeOptions) -> Tensor:
+        """Read the integers, then denoise what they stand for."""
+        import torch
+
+        from diffc.codecs.dither.bitstream import step_of
+        from diffc.codecs.dither.decoder import DEFAULT_REALISM, default_steps, denoise, render
+        from diffc.codecs.dither.quantiser import read_latent
+        from diffc.codecs.shared import models
+        from diffc.codecs.shared.latents import models as latent_models
+        from diffc.codecs.shared.pictures import too_large
+        from diffc.devices import device_of
+
+        found = DitherParameters.unpack(coded.parameters)
+        device = device_of(options.device)
+        folder = models.folder_with(coded.fingerprint, options, *models.names_of(cls))
+        model = latent_models.load(folder, device, "")
+        width, height = coded.size
+        if complaint := too_large("the file's picture", width, height, model.multiple):
+            raise OSError(complaint)
+        coded.require(
+            found.time < len(model.sigmas),
+            f"the model has {len(model.sigmas)} noise levels, not one of number {found.time}",
+        )
+        rows, columns = (-(-side // model.multiple) * model.positions for side in (height, width))
+        try:
+            latent = read_latent(
+                coded.payload,
+                (model.channels, rows, columns),
+                step=step_of(found.step),
+                dithered=found.dithered,
+                components=found.components,
+                seed=found.seed,
+                truncated=coded.truncated,
+            )
+        except ValueError as error:
+            raise OSError(f"{error}") from error
+        steps = default_steps(model) if options.steps is None else options.steps
+        realism = DEFAULT_REALISM if options.realism is None else options.realism
+        with torch.inference_mode():
+            x0hat, sigma = denoise(model, latent.to(device), found.time, steps, options.progress)
+            pixels = render(model, x0hat, sigma, realism)
+        return pixels[0, :, :height, :width].float().cpu()
