@@ -18,6 +18,7 @@ from PIL import Image
 
 import diffc
 from diffc.cli import (
+    autoload,
     batch,
     bench,
     codecs,
@@ -88,7 +89,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"diffc {diffc.__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for module in (encode, decode, restore, batch, info, metadata, codecs, models, bench, compare):
+    for module in (
+        encode,
+        decode,
+        restore,
+        batch,
+        info,
+        metadata,
+        codecs,
+        models,
+        bench,
+        compare,
+        autoload,
+    ):
         module.add_to(commands)
     return parser
 

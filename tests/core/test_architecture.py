@@ -25,7 +25,7 @@ ROOMS = (
     {"models", "codec_list"},
     {"captions", "options", "encoding", "reconstruction"},
     {"sources"},
-    {"api"},
+    {"api", "autoload"},
     {"batch", "restoration"},
     {"conformance", "testing"},
     {"bench"},
