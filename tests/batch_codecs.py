@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from codecs_for_tests import BitPlanes
+from torch import Tensor
 
 import diffc
-from diffc.codec import Encoded, Picture, Progress, Rate, no_progress
+from diffc.codec import Coded, DecodeOptions, Encoded, Picture, Progress, Rate, Traits, no_progress
 from diffc.models.loaded import loaded
 
 LOG = "DIFFC_TEST_LOG"
@@ -20,6 +23,7 @@ LOG = "DIFFC_TEST_LOG"
 def register() -> None:
     """Make the codecs known: what a batch calls in every worker."""
     diffc.register_codec("logged", LoggedCodec, clobber=True)
+    diffc.register_codec("gathering", GatheringCodec, clobber=True)
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,20 @@ class LoggedCodec(BitPlanes):
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(0.05)
         return super().encode(picture, rate, progress)
+
+
+@dataclass(frozen=True)
+class GatheringCodec(BitPlanes):
+    """Bit planes; notes how many files it is given to decode at a time."""
+
+    name = "gathering"
+    traits = Traits(generative=False)
+    sizes: ClassVar[list[int]] = []
+
+    @classmethod
+    def decode_batch(cls, coded: Sequence[Coded], options: DecodeOptions) -> list[Tensor]:
+        cls.sizes.append(len(coded))
+        return super().decode_batch(coded, options)
 
 
 def _read() -> object:

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import batch_codecs
 import pytest
 from codecs_for_tests import PlanesCodec
 from PIL import Image
@@ -221,7 +222,7 @@ def test_lines_of_a_manifest_have_options_of_their_own(photos: Path, tmp_path: P
         ("decode", {"keep_metadata": True}, "choices of 'encode'"),
         ("decode", {"extension": "txt"}, "does not end as a format"),
         ("decode", {"batch_size": 0}, "batch_size is a whole number"),
-        ("transcode", {"decode_options": {"steps": 0}}, "steps is 1 to 1000"),
+        ("transcode", {"decode_options": {"steps": -1}}, "steps is 0 to 1000"),
         ("paint", {}, "a batch does encode, decode, transcode"),
     ],
 )
@@ -258,6 +259,31 @@ def test_decoded_pixels_do_not_depend_on_the_size_of_batches(
     row = rows(out)["0.diffc"]
     assert row["bpp"] == diffc.info(files / "0.diffc").bpp
     assert row["codec"] == "relay"
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_where_that_is_faster_files_of_one_size_are_decoded_together(
+    photo: Image.Image, tmp_path: Path, damaged: bool
+) -> None:
+    batch_codecs.register()
+    batch_codecs.GatheringCodec.sizes.clear()
+    files = tmp_path / "files"
+    files.mkdir()
+    for number, side in enumerate((24, 16, 24, 24, 16)):
+        small = photo.resize((side, 16)).rotate(90 * number)
+        diffc.save(small, files / f"{number}.diffc", backend="gathering", quality=100)
+    if damaged:
+        data = (files / "0.diffc").read_bytes()
+        (files / "0.diffc").write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    out = tmp_path / "out"
+    # this codec does not look at the device
+    summary = batch.run("decode", files, out, device="cuda", batch_size=3)
+    assert counts(summary) == (5 - damaged, 0, damaged)
+    for number in range(damaged, 5):
+        with Image.open(out / f"{number}.png") as image:
+            assert image.tobytes() == diffc.decode(files / f"{number}.diffc").tobytes()
+    # after a failure, each by itself
+    assert batch_codecs.GatheringCodec.sizes[:2] == ([1, 1] if damaged else [3, 2])
 
 
 def test_transcoding_keeps_metadata_and_alpha(tmp_path: Path, photo: Image.Image) -> None:
