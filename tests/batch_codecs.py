@@ -37,7 +37,7 @@ class LoggedCodec(BitPlanes):
         red, green, _ = picture.pixels[:, 0, 0].tolist()
         if red == 1 and green == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-        time.sleep(0.05)
+        time.sleep(0.1)
         return super().encode(picture, rate, progress)
 
 
@@ -70,7 +70,7 @@ if __name__ == "__main__":
     batch_codecs.register()
     batch.run(
         "encode", sys.argv[1], sys.argv[2], backend="logged", quality=50,
-        initializer=batch_codecs.register, executor=batch.Processes(2),
+        initializer=batch_codecs.register, executor=batch.Processes(1),
     )
 """
 
