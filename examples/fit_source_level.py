@@ -61,6 +61,7 @@ def main() -> None:
         pillow_heif.register_heif_opener()
     with suppress(ImportError):
         import pillow_jxl  # noqa: F401 - registers the format
+    Image.init()
     rng = random.Random(1)
     paths = sorted(p for p in args.folder.iterdir() if p.suffix.lower() in (".jpg", ".png"))
     rows: dict[str, list[tuple[int, float, list[float]]]] = {}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from diffc.api import Info as Info
     from diffc.api import decode as decode
     from diffc.api import encode as encode
+    from diffc.api import extract as extract
     from diffc.api import info as info
     from diffc.api import save as save
     from diffc.batch.in_memory import decode_batch as decode_batch
@@ -39,6 +40,7 @@ _LAZY = {
     "decoding": "diffc.decode_options",
     "encode": "diffc.api",
     "encode_batch": "diffc.batch.in_memory",
+    "extract": "diffc.api",
     "info": "diffc.api",
     "register_codec": "diffc.registry",
     "release_models": "diffc.models.loaded",

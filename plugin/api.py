@@ -321,3 +321,24 @@ def info(source: Source) -> Info:
         metadata_bytes=sizes,
         caption=None if caption is None else caption.decode(),
     )
+
+
+def extract(source: Source) -> bytes:
+    """Return the file of another format inside a DIFFC file, as it was put there.
+
+    Of ``relay`` it is the base picture: the original JPEG, to the byte, of a file that was made
+    with ``keep_original=True``, else AVIF, HEIC, JPEG or WebP at the base's size.
+
+    Raises
+    ------
+    OSError
+        If the file is damaged or truncated, or its codec is missing or keeps no such file.
+    """
+    from diffc.reconstruction import coded_of
+    from diffc.registry import load_codec
+
+    with opened(source) as file:
+        header = read_header(file.read)
+        body = read_body(header, file.read)
+    codec = load_codec(header.codec)
+    return codec.file_inside(coded_of(header, body, codec))

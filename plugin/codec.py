@@ -301,8 +301,6 @@ class Codec(ABC):
     """Bits per pixel that it reaches on photographs, as measured; None if nobody has."""
     number: ClassVar[int | None] = None
     """Stands for the codec where only numbers can, such as in OpenCV's lists; never changes."""
-    takes_source: ClassVar[bool] = False
-    """Whether `Picture.source` is looked for."""
 
     model: str | None = option(
         None, help="name of a model, or a directory; left out, the codec's own choice"
@@ -349,6 +347,22 @@ class Codec(ABC):
         diffc.errors.OptionError
             If an option cannot hold here; the core takes other `ValueError` for damage.
         """
+
+    @property
+    def takes_source(self) -> bool:
+        """Whether `Picture.source` is looked for, which takes as long as opening that file."""
+        return False
+
+    @classmethod
+    def file_inside(cls, coded: Coded) -> bytes:
+        """Return the file of another format that the payload holds, for those that hold one.
+
+        Raises
+        ------
+        OSError
+            If this one holds none.
+        """
+        raise FileError(f"a file of codec {cls.name!r} holds no file of another format: decode it")
 
     @classmethod
     def decode_batch(cls, coded: Sequence[Coded], options: DecodeOptions) -> list[Tensor]:

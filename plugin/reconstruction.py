@@ -63,7 +63,7 @@ def decode_bodies(
 
 def _decoded(files: Sequence[tuple[Header, Body]], options: DecodeOptions) -> list[Image.Image]:
     codec = load_codec(files[0][0].codec)
-    coded = [_coded(header, body, codec) for header, body in files]
+    coded = [coded_of(header, body, codec) for header, body in files]
     raised: list[Exception] = []
 
     def progress(step: int, total: int) -> None:
@@ -101,7 +101,14 @@ def _decoded(files: Sequence[tuple[Header, Body]], options: DecodeOptions) -> li
     ]
 
 
-def _coded(header: Header, body: Body, codec: type[Codec]) -> Coded:
+def coded_of(header: Header, body: Body, codec: type[Codec]) -> Coded:
+    """Return what a codec is given of a file.
+
+    Raises
+    ------
+    OSError
+        If the file is truncated and the codec cannot decode a part, or is newer than the codec.
+    """
     if header.bitstream_version > codec.bitstream_version:
         raise OSError(
             f"the file has version {header.bitstream_version} of codec {header.codec!r}, and "

@@ -59,8 +59,13 @@ class RelayCodec(Codec):
 
     base: str = option(
         "av1",
-        choices=("av1", "hevc"),
-        help="standard whose intra picture is the base; hevc needs pillow-heif on both sides",
+        choices=("av1", "hevc", "jpeg", "webp"),
+        help="standard that codes the base; hevc needs pillow-heif on both sides",
+    )
+    keep_original: bool = option(
+        False,
+        help="keep the JPEG file that the picture was opened from, to the byte, as the base: opening "
+        "shows it restored, and diffc extract gives it back",
     )
     scale: float | None = option(
         None,
@@ -81,6 +86,16 @@ class RelayCodec(Codec):
         super().__post_init__()
         if self.speed is not None and self.base != "av1":
             raise ValueError(f"speed is that of base 'av1', not of {self.base!r}: leave it out")
+        if self.keep_original and (self.base not in ("av1", "jpeg") or self.scale not in (None, 1)):
+            raise ValueError(
+                "keep_original makes the JPEG file itself the base, at its size: leave base and "
+                "scale out"
+            )
+
+    @property
+    def takes_source(self) -> bool:
+        """Whether the original file is asked for."""
+        return self.keep_original
 
     def encode(self, picture: Picture, rate: Rate, progress: Progress = no_progress) -> Encoded:
         """Code the base picture that fits the rate, and measure its error."""
@@ -101,6 +116,10 @@ class RelayCodec(Codec):
 
         fingerprint = models.fingerprint(models.folder_of(self.model, RESTORING.name))
         device_of(self.device)
+        if self.keep_original:
+            from diffc.codecs.relay.kept_original import encode_original
+
+            return replace(encode_original(picture, rate, self.seed), fingerprint=fingerprint)
         coder, fast = self._coders()
         original = grey_or_color(picture.pixels)
         trials = Trials(fast, original, self.scale)
@@ -152,8 +171,10 @@ class RelayCodec(Codec):
 
         from diffc.codecs.relay.bitstream import RelayParameters
         from diffc.codecs.relay.decoder import enlarged_base, render
+        from diffc.codecs.relay.kept_original import consistent_with_base
         from diffc.codecs.relay.model import RestoringModel
         from diffc.codecs.shared import models
+        from diffc.codecs.shared.base_pictures.coders import base_coder
         from diffc.progress import part_of
 
         made: list[Tensor] = []
@@ -164,11 +185,26 @@ class RelayCodec(Codec):
             for start in range(0, len(together), count):
                 part = together[start : start + count]
                 found = [RelayParameters.unpack(each.parameters) for each in part]
-                bases = [
-                    enlarged_base(each.payload, each.size, parameters)
-                    for each, parameters in zip(part, found, strict=True)
-                ]
+                pairs = list(zip(part, found, strict=True))
+                bases = [enlarged_base(each.payload, each.size, known) for each, known in pairs]
+                families = [base_coder(k.base).family(each.payload) for each, k in pairs]
                 progress = part_of(options.progress, len(made), len(part), len(coded))
                 with torch.inference_mode():
-                    made += render(bases, found, model, replace(options, progress=progress))
+                    shown = replace(options, progress=progress)
+                    pictures = render(bases, found, families, model, shown)
+                made += [
+                    consistent_with_base(pixels, each.payload, known)
+                    for pixels, (each, known) in zip(pictures, pairs, strict=True)
+                ]
         return made
+
+    @classmethod
+    def file_inside(cls, coded: Coded) -> bytes:
+        """Return the base picture as a file that other programs open."""
+        from diffc.codecs.relay.bitstream import RelayParameters
+        from diffc.codecs.relay.rate_search import base_size
+        from diffc.codecs.shared.base_pictures.coders import base_coder
+
+        known = RelayParameters.unpack(coded.parameters)
+        small = base_size(coded.size, known.scale)
+        return base_coder(known.base).file_of(coded.payload, small, grey=known.grey)

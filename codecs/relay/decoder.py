@@ -63,6 +63,7 @@ class Denoiser(Protocol):
 def render(
     pictures: Sequence[Image.Image],
     parameters: Sequence[RelayParameters],
+    families: Sequence[str],
     model: Denoiser,
     options: DecodeOptions,
 ) -> list[Tensor]:
@@ -74,6 +75,8 @@ def render(
         Decoded bases, enlarged to one size.
     parameters : sequence of RelayParameters
         Of each.
+    families : sequence of str
+        What the errors of each are like, one of `FAMILIES`.
     model : Denoiser
         For all of them.
     options : DecodeOptions
@@ -89,7 +92,6 @@ def render(
     ValueError
         If more than one step is asked for.
     """
-    families = [base_coder(each.base).name for each in parameters]
     condition = condition_of(
         [each.level for each in parameters],
         [each.scale for each in parameters],

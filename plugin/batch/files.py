@@ -9,6 +9,7 @@ from PIL import Image
 
 from diffc.api import decode
 from diffc.encoding import encode_image
+from diffc.pictures.metadata import orientation_of
 from diffc.pictures.reading import other_metadata, read_picture, upright
 from diffc.pictures.writing import picture_bytes
 from diffc.sources import Source
@@ -37,6 +38,8 @@ def encode_file(
     keep_metadata : bool
         Store EXIF and XMP.
     """
+    if options.get("keep_original"):
+        return _with_original(source, options)
     image = read_picture(source)
     if keep_profile and image.info.get("icc_profile"):
         if image.mode not in _PROFILE_KEPT:
@@ -49,6 +52,18 @@ def encode_file(
             warnings.warn(f"not kept: {', '.join(others)}", stacklevel=2)
         options = options | {"exif": exif, "xmp": image.info.get("xmp")}
     return encode_image(image, options, strict=True), image.size
+
+
+def _with_original(
+    source: str | BinaryIO, options: dict[str, Any]
+) -> tuple[bytes, tuple[int, int]]:
+    """Return a file of a picture as it lies; an orientation is stored, and applies as before."""
+    with Image.open(source) as image:
+        if profile := image.info.get("icc_profile"):
+            options = {"icc_profile": profile} | options
+        if orientation_of(image) != 1:
+            options = options | {"exif": image.info.get("exif")}
+        return encode_image(image, options, strict=True), image.size
 
 
 def decode_file(source: Source, format_: str, options: dict[str, Any]) -> tuple[bytes, Image.Image]:

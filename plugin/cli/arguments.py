@@ -70,10 +70,13 @@ def _add(parser: Any, option: Option, text: str) -> None:
     # what is no number or text has no form on the command line
     if option.type is object:
         return
+    # whether something holds is said by the flag alone
+    alone: dict[str, Any] = {"nargs": "?", "const": True} if option.type is bool else {}
     try:
         parser.add_argument(
             option.flag,
             dest=f"{PREFIX}{option.name}",
+            **alone,
             type=option.reader,
             metavar=option.name.upper(),
             help=text.replace("%", "%%"),

@@ -85,6 +85,14 @@ class Av1Coder:
                 "install Pillow from its wheels"
             ) from error
 
+    def family(self, coded: bytes) -> str:
+        """Return what its errors are like; see `BaseCoder`."""
+        return self.name
+
+    def file_of(self, coded: bytes, size: tuple[int, int], *, grey: bool) -> bytes:
+        """Return a file that other programs open; see `BaseCoder`."""
+        return rebuilt_file(coded, size, grey=grey)
+
     def decode(self, coded: bytes, size: tuple[int, int], *, grey: bool) -> Image.Image:
         """Return the picture of exactly `size`; see `BaseCoder`."""
         file = rebuilt_file(coded, size, grey=grey)

@@ -1,7 +1,7 @@
 """The coders that a base picture may be coded by, behind one small interface.
 
-Each is the intra coding of a standard whose decoding is exact by specification, so a base picture
-is the same on every machine, up to the rounding of its conversion to RGB.
+Each is the coding of a standard whose decoding is exact by specification, or nearly (JPEG), so a base
+picture is the same on every machine, up to rounding.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from PIL import Image
 
 from diffc.codecs.shared.base_pictures.av1_picture import Av1Coder
 from diffc.codecs.shared.base_pictures.hevc_picture import HevcCoder
+from diffc.codecs.shared.base_pictures.whole_files import JpegCoder, WebpCoder
 from diffc.errors import FileError, OptionError
 
 
@@ -61,9 +62,27 @@ class BaseCoder(Protocol):
             The bytes are no such picture, or the decoder is not installed.
         """
 
+    def family(self, coded: bytes) -> str:
+        """Return what its errors are like: a name by which restoring networks know it.
+
+        Raises
+        ------
+        OSError
+            The bytes are no such picture.
+        """
+
+    def file_of(self, coded: bytes, size: tuple[int, int], *, grey: bool) -> bytes:
+        """Return a file of the standard that other programs open.
+
+        Raises
+        ------
+        OSError
+            The bytes are no such picture.
+        """
+
 
 # 2 is kept free for a learned base
-_CODERS: tuple[BaseCoder, ...] = (Av1Coder(), HevcCoder())
+_CODERS: tuple[BaseCoder, ...] = (Av1Coder(), HevcCoder(), JpegCoder(), WebpCoder())
 
 
 def base_coder(name_or_identifier: str | int) -> BaseCoder:
@@ -80,9 +99,10 @@ def base_coder(name_or_identifier: str | int) -> BaseCoder:
         if name_or_identifier in (coder.name, coder.identifier):
             return coder
     if isinstance(name_or_identifier, str):
-        names = " or ".join(coder.name for coder in _CODERS)
-        raise OptionError(f"a base picture is coded by {names}, not {name_or_identifier!r}")
+        *names, last = (coder.name for coder in _CODERS)
+        names_or = f"{', '.join(names)} or {last}"
+        raise OptionError(f"a base picture is coded by {names_or}, not {name_or_identifier!r}")
     raise FileError(
-        f"a base picture is coded by number 0 or 1, not {name_or_identifier}: the file is damaged "
+        f"a base picture is coded by number 0, 1, 3 or 4, not {name_or_identifier}: the file is damaged "
         "or newer than this diffc"
     )
