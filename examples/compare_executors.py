@@ -64,6 +64,8 @@ def encode(photos: Path, out: Path, way: str, options: list[str]) -> tuple[float
     )
     if done.returncode != 3:
         raise SystemExit(f"exit code {done.returncode}, not 3 for two bad files: {done.stderr}")
+    if "2 failed" not in done.stdout:
+        raise SystemExit(f"more than two bad files: {done.stderr.splitlines()[0]}")
     return time.perf_counter() - start, done.stdout.strip()
 
 
