@@ -75,6 +75,8 @@ def cases_of(codec: str) -> dict[str, tuple[Any, dict[str, Any]]]:
         return {
             "seed-scale": (photo, {"quality": 50, "seed": 7, "scale": 1.5}),
             "full-size": (photo.resize((200, 40)), {"target_size": 1500, "scale": 1.0}),
+            "jpeg": (photo, {"quality": 50, "base": "jpeg", "scale": 1.5}),
+            "webp": (photo.convert("L"), {"quality": 50, "base": "webp", "scale": 1.0}),
         }
     if codec == "dither":
         return {

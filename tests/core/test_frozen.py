@@ -25,6 +25,14 @@ def test_there_are_frozen_files_of_the_present_version() -> None:
         assert sum(path.parent.name == f"container1-{codec}" for path in FROZEN) >= 8
 
 
+def test_there_are_frozen_files_of_every_base() -> None:
+    files = [path for path in FROZEN if path.parent.name.startswith("container1-relay1")]
+    bases = {
+        RelayParameters.unpack(parse_header(path.read_bytes()).parameters).base for path in files
+    }
+    assert {0, 3, 4} <= bases
+
+
 @pytest.mark.parametrize("path", FROZEN, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_a_frozen_file_decodes(path: Path) -> None:
     expected = json.loads(path.with_suffix(".json").read_text())
