@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from diffc import restoration
 from diffc.adapters.opencv.constants import *
 from diffc.adapters.opencv.constants import IMREAD_COLOR
 from diffc.adapters.opencv.files import SNIFFED, is_ours, names_ours, path_of, prefix_of
@@ -191,6 +192,41 @@ def _encoded(image: Image.Image, options: dict[str, Any]) -> bytes:
         return encode_image(image, options, strict=True)
     except (ValueError, OSError) as error:
         raise failure(str(error)) from error
+
+
+def restore(img: Any, **options: Any) -> NDArray[uint8]:
+    """Return an image without the traces of the JPEG that it was, as `diffc.restore` does.
+
+    Parameters
+    ----------
+    img : array
+        Grey, BGR or BGRA, as `imread` gives it.  How it was compressed is looked for in the pixels;
+        an image that shows nothing comes back as it is.
+    **options
+        Those of `diffc.restore`: ``realism``, ``strength``, ``device``, ``model``, ``progress``.
+
+    Returns
+    -------
+    array
+        uint8, of the same shape.
+
+    Raises
+    ------
+    ValueError
+        A ``cv2.error`` where there is cv2: if it is no image, or an option is out of range.
+    """
+    import numpy as np
+
+    from diffc.adapters.opencv.pixels import from_bgr
+
+    picture = from_bgr(img)
+    try:
+        made = np.asarray(restoration.restore(picture, **options))
+    except (TypeError, ValueError) as error:
+        raise failure(str(error)) from error
+    if made.ndim == 2:
+        return made.reshape(np.shape(img))
+    return np.ascontiguousarray(made[:, :, [2, 1, 0, 3][: made.shape[2]]])
 
 
 def haveImageReader(filename: Any) -> bool:

@@ -418,3 +418,28 @@ def test_two_codecs_of_one_factory_have_rows_of_their_own(photo, tmp_path):
     # what is added later is told apart, too
     run(prepare([tmp_path / "a.png"], ["flat"], [1.0], out))
     assert read_run(out).labels["flat"] == "flat (3)"
+
+
+def test_restored_pictures_are_a_contender(photo):
+    plain, restored = (contender(spec, None, None) for spec in ("jpeg", "restore:from=jpeg"))
+    attempt = restored.encode(photo, 1500)
+    assert attempt == plain.encode(photo, 1500)
+    assert (restored.label, restored.extension) == ("JPEG restored", ".jpg")
+    shown = restored.decode(attempt.data)
+    assert (shown.mode, shown.size) == ("RGB", photo.size)
+    assert shown.tobytes() != plain.decode(attempt.data).tobytes()
+    assert shown.tobytes() == diffc.restore(attempt.data).convert("RGB").tobytes()
+    assert contender("restore:from=webp,realism=0", None, None).label == "WebP restored (realism=0)"
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ("restore", "write restore:from=jpeg"),
+        ("restore:from=relay", "not 'relay'"),
+        ("restore:from=jpeg,depth=3", "no option 'depth'"),
+    ],
+)
+def test_wrong_restored_contenders_are_refused(spec, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        contender(spec, None, None)

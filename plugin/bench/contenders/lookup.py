@@ -1,7 +1,7 @@
 """Codecs under test by their specs.
 
 There are those of Pillow and its plugins (`diffc.bench.contenders.host_codecs`), each also with
-``-ds`` for "shrink, code, enlarge"; those of diffc's registry, to which any package can add by the entry point
+``-ds`` for "shrink, code, enlarge", and as ``restore:from=jpeg`` shown by `diffc.restore`; those of diffc's registry, to which any package can add by the entry point
 group ``diffc.codecs``; and codecs with files of their own kind, which a package offers in the
 group ``diffc.contenders``::
 
@@ -27,6 +27,8 @@ from PIL import Image
 from diffc.bench.contenders.contender import Attempt, Contender, Identified, Repeatable
 from diffc.bench.contenders.host_codecs import HOST_CODECS, host_codec
 from diffc.bench.contenders.registered import RegisteredContender
+from diffc.bench.contenders.restored import NAME as RESTORED
+from diffc.bench.contenders.restored import RestoredContender
 from diffc.bench.contenders.shrunk import SCALES, Distance, HostContender, LevelCache
 from diffc.bench.contenders.specs import parse_spec
 
@@ -81,6 +83,8 @@ def contender(
         codec = host_codec(name.removesuffix(SHRUNK))
         scales = tuple(SCALES) if name.endswith(SHRUNK) else ("1",)
         return HostContender(spec, codec, cache or LevelCache(), distance, scales)
+    if name == RESTORED:
+        return RestoredContender(spec, options, device, cache or LevelCache())
     if name in known_codecs():
         return RegisteredContender(spec, name, options, device)
     points = _entry_points()
@@ -94,7 +98,7 @@ def known() -> list[str]:
     from diffc.registry import known_codecs
 
     host = [each for name in HOST_CODECS for each in (name, name + SHRUNK)]
-    return list(dict.fromkeys([*host, *known_codecs(), *_entry_points()]))
+    return list(dict.fromkeys([*host, RESTORED, *known_codecs(), *_entry_points()]))
 
 
 def _entry_points() -> dict[str, Any]:
