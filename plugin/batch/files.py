@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO
 
 from PIL import Image
 
 from diffc.api import decode
 from diffc.encoding import encode_image
+from diffc.file_io import STANDARD
 from diffc.pictures.metadata import orientation_of
-from diffc.pictures.reading import other_metadata, read_picture, upright
+from diffc.pictures.reading import open_input, other_metadata, read_picture, upright
 from diffc.pictures.writing import picture_bytes
 from diffc.sources import Source
 
@@ -39,7 +44,8 @@ def encode_file(
         Store EXIF and XMP.
     """
     if options.get("keep_original"):
-        return _with_original(source, options)
+        with _as_path(source) as path:
+            return _with_original(path, options)
     image = read_picture(source)
     if keep_profile and image.info.get("icc_profile"):
         if image.mode not in _PROFILE_KEPT:
@@ -54,9 +60,21 @@ def encode_file(
     return encode_image(image, options, strict=True), image.size
 
 
-def _with_original(
-    source: str | BinaryIO, options: dict[str, Any]
-) -> tuple[bytes, tuple[int, int]]:
+@contextmanager
+def _as_path(source: str | BinaryIO) -> Iterator[str]:
+    """Give a file a path for a while: that of an image leads to its original."""
+    if isinstance(source, str) and source != STANDARD and Path(source).is_file():
+        yield source
+        return
+    with open_input(source) if isinstance(source, str) else nullcontext(source) as file:
+        data = file.read()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "original"
+        path.write_bytes(data)
+        yield str(path)
+
+
+def _with_original(source: str, options: dict[str, Any]) -> tuple[bytes, tuple[int, int]]:
     """Return a file of a picture as it lies; an orientation is stored, and applies as before."""
     with Image.open(source) as image:
         if profile := image.info.get("icc_profile"):

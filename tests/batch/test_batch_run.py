@@ -11,6 +11,7 @@ from typing import Any
 import batch_codecs
 import pytest
 from codecs_for_tests import PlanesCodec
+from jpeg_files import jpeg
 from PIL import Image
 
 import diffc
@@ -312,6 +313,15 @@ def test_metadata_is_kept_where_that_is_asked_for(tmp_path: Path, photo: Image.I
     encode(tmp_path / "a.jpg", tmp_path / "without")
     assert "exif" in diffc.info(tmp_path / "with" / "a.diffc").metadata_bytes
     assert diffc.info(tmp_path / "without" / "a.diffc").metadata_bytes == {}
+
+
+def test_originals_are_kept_where_that_is_asked_for(tmp_path: Path, model: str) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.jpg").write_bytes(jpeg(30))
+    summary = batch.run("encode", folder, tmp_path / "out", keep_original=True, model=model)
+    assert counts(summary) == (1, 0, 0)
+    assert diffc.extract(tmp_path / "out" / "a.diffc") == (folder / "a.jpg").read_bytes()
 
 
 def test_what_is_watched(photos: Path, tmp_path: Path) -> None:
