@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 from photograph import drawn
@@ -10,6 +9,8 @@ from PIL import Image
 
 import diffc
 import diffc.cv as dcv
+
+cv2 = pytest.importorskip("cv2")
 
 SIZE = (240, 160)
 
