@@ -3,6 +3,7 @@ PYTHON ?= python3
 FULL := .venv
 CORE := .venv-core
 DEMO := .venv-demo
+COMPRESSAI := .venv-compressai
 SOURCES := $(shell find plugin codecs adapters -type f -not -path "*/__pycache__/*")
 PIP := -m pip install --quiet --disable-pip-version-check
 # torch for the CPU is small; beside torchvision, which the measures of `bench` need, it has to be
@@ -11,12 +12,12 @@ CPU := --constraint constraints.txt
 
 # environments are built from one tree, one after the other
 .NOTPARALLEL:
-.PHONY: comparison demo test lint types test-core test-full test-pillows fuzz train benchmark clean
+.PHONY: comparison demo test lint types test-core test-full test-compressai test-pillows fuzz train benchmark clean
 
 demo: $(DEMO)/ready
 	$(DEMO)/bin/python examples/demo.py --out out/demo
 
-test: lint types test-core test-full
+test: lint types test-core test-full test-compressai
 
 lint: $(FULL)/ready
 	$(FULL)/bin/ruff check .
@@ -36,6 +37,10 @@ test-core: $(CORE)/ready
 
 test-full: $(FULL)/ready
 	OMP_NUM_THREADS=1 $(FULL)/bin/python $(PYTEST)
+
+# CompressAI's models, which want an older numpy than some hosts
+test-compressai: $(COMPRESSAI)/ready
+	OMP_NUM_THREADS=1 $(COMPRESSAI)/bin/python $(PYTEST) tests/compressai_codec
 
 # the Pillow adapter on every minor release since the oldest one supported
 PILLOWS ?= 11.3.0 12.0.0 12.1.1 12.2.0 12.3.0 13.0.0
@@ -87,6 +92,15 @@ $(CORE)/ready: pyproject.toml setup.py setup.cfg constraints.txt $(SOURCES)
 	$(CORE)/bin/python $(PIP) $(CPU) .
 	touch $@
 
+# the full environment's packages, and on top of them what CompressAI needs otherwise: torch is not fetched twice.
+# pip names those hosts that are not usable there
+$(COMPRESSAI)/ready: $(FULL)/ready
+	$(PYTHON) -m venv $(COMPRESSAI)
+	$(FULL)/bin/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" \
+	  > "$$($(COMPRESSAI)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/full.pth"
+	$(COMPRESSAI)/bin/python $(PIP) --no-compile "compressai>=1.2.8" "numpy<2"
+	touch $@
+
 $(DEMO)/ready: pyproject.toml setup.py setup.cfg constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(DEMO)
 	rm -rf build/lib build/bdist.*
@@ -94,4 +108,4 @@ $(DEMO)/ready: pyproject.toml setup.py setup.cfg constraints.txt $(SOURCES)
 	touch $@
 
 clean:
-	rm -rf $(FULL) $(CORE) $(DEMO) build dist out *.egg-info
+	rm -rf $(FULL) $(CORE) $(DEMO) $(COMPRESSAI) build dist out *.egg-info

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 BUILT_IN = {
     "cod": "diffc.codecs.cod.codec:CodCodec",
+    "compressai": "diffc.codecs.compressai.codec:CompressAICodec",
     "ddcm": "diffc.codecs.ddcm.codec:DdcmCodec",
     "dither": "diffc.codecs.dither.codec:DitherCodec",
     "perco": "diffc.codecs.perco.codec:PercoCodec",
