@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import codecs_for_tests  # noqa: F401 - registers codecs
 import pytest
 from PIL import Image
 
