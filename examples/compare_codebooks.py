@@ -19,10 +19,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from diffc.codecs.ddcm.codebook import Atoms, BlockLayout, HadamardCodebook
+from diffc.codecs.ddcm.codebook import Atoms, HadamardCodebook
 from diffc.codecs.ddcm.encoder import EncoderWalk, grid_of, walk_to_size
 from diffc.codecs.shared import models
 from diffc.codecs.shared.latents import patch_model
+from diffc.codecs.shared.latents.blocks import BlockLayout
 from diffc.codecs.shared.region_of_interest import position_weights
 from diffc.noise.streams import Purpose, random_normals
 

@@ -13,6 +13,7 @@ BUILT_IN = {
     "dither": "diffc.codecs.dither.codec:DitherCodec",
     "perco": "diffc.codecs.perco.codec:PercoCodec",
     "perco-sd": "diffc.codecs.perco_sd.codec:PercoSdCodec",
+    "posterior": "diffc.codecs.posterior.codec:PosteriorCodec",
     "relay": "diffc.codecs.relay.codec:RelayCodec",
 }
 BY_RATE = ("relay", "perco")

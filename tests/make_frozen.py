@@ -22,6 +22,7 @@ MODELS = {
     "ddcm": MODEL,
     "dither": MODEL,
     "perco": PERCO_MODEL,
+    "posterior": MODEL,
     "relay": RELAY_MODEL,
 }
 
@@ -82,6 +83,14 @@ def cases_of(codec: str) -> dict[str, tuple[Any, dict[str, Any]]]:
         return {
             "seed-all": (photo, {"quality": 50, "seed": 7, "dither": "all"}),
             "plain": (photo.resize((200, 40)), {"quality": 90, "dither": "none"}),
+        }
+    if codec == "posterior":
+        return {
+            "seed-gaussian": (
+                photo,
+                {"target_size": 90, "seed": 7, "candidates": "gaussian", "chunk_bits": 8},
+            ),
+            "steps": (photo.resize((200, 40)), {"quality": 50, "steps": 12}),
         }
     if codec != "ddcm":
         return {}

@@ -84,9 +84,10 @@ class DdcmCodec(Codec):
         """Walk towards the picture until the rate is used up."""
         import torch
 
-        from diffc.codecs.ddcm.codebook import BlockLayout, HadamardCodebook
+        from diffc.codecs.ddcm.codebook import HadamardCodebook
         from diffc.codecs.ddcm.encoder import EncoderWalk, grid_of
         from diffc.codecs.ddcm.rates import walk_to_rate
+        from diffc.codecs.shared.latents.blocks import BlockLayout
         from diffc.codecs.shared.pictures import padded, too_large
         from diffc.codecs.shared.region_of_interest import position_weights
         from diffc.devices import device_of

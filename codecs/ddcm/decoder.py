@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
-
 from torch import Tensor
 
 from diffc.codec import Coded, DecodeOptions
 from diffc.codecs.ddcm.atoms import AtomModel, decode_atoms
 from diffc.codecs.ddcm.bitstream import DdcmParameters
-from diffc.codecs.ddcm.codebook import BlockLayout, HadamardCodebook
+from diffc.codecs.ddcm.codebook import HadamardCodebook
 from diffc.codecs.ddcm.encoder import grid_of
 from diffc.codecs.shared.diffusion.samplers import (
     advance,
     ancestral_weights,
-    ddim_weights,
     denoise_scaled,
     initial_noise,
 )
-from diffc.codecs.shared.diffusion.schedules import even_times
+from diffc.codecs.shared.latents.blocks import BlockLayout
+from diffc.codecs.shared.latents.finish import finish
 from diffc.codecs.shared.latents.models import LatentModel
 from diffc.entropy.range_coder import RangeDecoder
 
@@ -98,24 +95,3 @@ def walk_again(
     pixels = model.synthesise(x0hat, sigma)
     options.progress(total, total)
     return pixels
-
-
-def finish(
-    model: LatentModel,
-    x: Tensor,
-    time: int,
-    steps: int,
-    progress: Callable[[int], None] = lambda step: None,
-) -> tuple[Tensor, float]:
-    """Denoise from a state without bits; return the estimate and the noise level it was made at.
-
-    ``progress`` is called with the number of steps that are done.
-    """
-    places = even_times(time, 0, steps)[:-1] if time else [0]
-    path = [model.sigmas[place] for place in places]
-    for step, (sigma, sigma_next) in enumerate(itertools.pairwise(path)):
-        progress(step)
-        denoised = denoise_scaled(model.denoiser, x, sigma)
-        x = advance(ddim_weights(sigma, sigma_next), x, denoised)
-    progress(len(path) - 1)
-    return denoise_scaled(model.denoiser, x, path[-1]), path[-1]

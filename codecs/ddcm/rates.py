@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from diffc.codec import Progress, Rate, no_progress
-from diffc.codecs.ddcm.decoder import finish
 from diffc.codecs.ddcm.encoder import EncoderWalk, walk_to_psnr, walk_to_size, walk_to_time
+from diffc.codecs.shared.latents.finish import finish
 from diffc.codecs.shared.latents.models import LatentModel
 from diffc.errors import RateError
 

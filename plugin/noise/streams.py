@@ -1,8 +1,9 @@
 """Reproducible noise: every element is a pure function of (seed, purpose, step, index, element).
 
 The values are part of the file format and never change. Word w of an index comes from
-`philox4x32` with the key (seed, purpose) and the counter (w // 4, index, step, 0), as word w % 4
-of the block. Signs are 32 from each word: bit j of word w is element 32 w + j, 0 for +1 and 1
+`philox4x32` with the key (seed, purpose) and the counter (w // 4, index, step, branch), as word
+w % 4 of the block; the branch is 0 where none is given. Signs are 32 from each word: bit j of
+word w is element 32 w + j, 0 for +1 and 1
 for -1. Normals are 2 from each word: bits 0-15 of word w give element 2 w, bits 16-31 element
 2 w + 1, each by the symmetric table of 65,536 quantiles in normal_table.bin. That file is the
 zlib stream of 32,768 first differences (16 bits, low byte first) of the upper half of the table
@@ -41,6 +42,7 @@ class Purpose(IntEnum):
     TEXTURE = 5
     DITHER = 6
     ARRIVALS = 7
+    CANDIDATES = 8
 
 
 def random_words(
@@ -51,6 +53,7 @@ def random_words(
     count: int,
     device: torch.device | str,
     first: int = 0,
+    branches: Tensor | None = None,
 ) -> Tensor:
     """Return the words first..first+count-1 of each index.
 
@@ -65,6 +68,8 @@ def random_words(
         At least 0; together at most 2**34.
     device : torch.device or str
         Where the result is made; its values do not depend on it.
+    branches : Tensor, optional
+        int64, shape (B,), values in 0..2**32-1, not checked: one more number of each stream.
 
     Returns
     -------
@@ -93,7 +98,8 @@ def random_words(
     groups = torch.arange(first // 4, -(-(first + count) // 4), dtype=torch.int64, device=device)
     index = indices.to(device)[:, None]
     steps = torch.full((1, 1), step, dtype=torch.int64, device=device)
-    words = philox4x32((groups[None, :], index, steps, torch.zeros_like(steps)), (seed, purpose))
+    branch = torch.zeros_like(steps) if branches is None else branches.to(device)[:, None]
+    words = philox4x32((groups[None, :], index, steps, branch), (seed, purpose))
     skip = first % 4
     return words.reshape(len(indices), 4 * len(groups))[:, skip : skip + count].contiguous()
 
@@ -106,6 +112,7 @@ def random_signs(
     count: int,
     device: torch.device | str,
     first: int = 0,
+    branches: Tensor | None = None,
 ) -> Tensor:
     """Return the signs first..first+count-1 of each index: float32 of +1 and -1, shape (B, count).
 
@@ -113,7 +120,7 @@ def random_signs(
     """
     skip = first % 32
     needed = -(-(skip + count) // 32) if count > 0 else count
-    words = random_words(seed, purpose, step, indices, needed, device, first // 32)
+    words = random_words(seed, purpose, step, indices, needed, device, first // 32, branches)
     shifts = torch.arange(0, 32, 8, dtype=torch.int64, device=device)
     octets = ((words[:, :, None] >> shifts) & 255).flatten(1)
     bits = torch.arange(8, dtype=torch.int64, device=device)
@@ -129,6 +136,7 @@ def random_normals(
     count: int,
     device: torch.device | str,
     first: int = 0,
+    branches: Tensor | None = None,
 ) -> Tensor:
     """Return the normals first..first+count-1 of each index: float32, shape (B, count).
 
@@ -137,7 +145,7 @@ def random_normals(
     """
     skip = first % 2
     needed = -(-(skip + count) // 2) if count > 0 else count
-    words = random_words(seed, purpose, step, indices, needed, device, first // 2)
+    words = random_words(seed, purpose, step, indices, needed, device, first // 2, branches)
     halves = torch.stack((words & 0xFFFF, words >> 16), dim=-1).flatten(1)
     return normal_table(str(device))[halves[:, skip : skip + count]]
 

@@ -53,8 +53,13 @@ MODELS = {
     "ddcm": MODEL,
     "dither": MODEL,
     "perco": PERCO_MODEL,
+    "posterior": MODEL,
     "relay": RELAY_MODEL,
 }
+
+
+# few candidates, for there are many files
+FAST: dict[str, dict[str, Any]] = {"posterior": {"chunk_bits": 8, "steps": 12}}
 
 
 def built_in_checks() -> Iterator[Any]:
@@ -62,7 +67,7 @@ def built_in_checks() -> Iterator[Any]:
     for name, folder in MODELS.items():
         codec = registry.load_codec(name)
         for check in checks(
-            codec(model=str(folder)),
+            codec(model=str(folder), **FAST.get(name, {})),
             decode_options=DecodeOptions(model=str(folder)),
             thread_counts=True,
             other_process=True,

@@ -21,7 +21,7 @@ FROZEN = sorted(set((DATA / "frozen").glob("*/*.diffc")) - set(BASES))
 
 
 def test_there_are_frozen_files_of_the_present_version() -> None:
-    for codec in ("cod1", "ddcm1", "dither1", "perco1", "relay1-restorer"):
+    for codec in ("cod1", "ddcm1", "dither1", "perco1", "posterior1", "relay1-restorer"):
         assert sum(path.parent.name == f"container1-{codec}" for path in FROZEN) >= 8
 
 

@@ -88,7 +88,8 @@ def test_pyinstaller_is_told_what_it_cannot_follow(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, hooks.__name__, hooks)
     found = runpy.run_path(str(Path(folder) / "hook-diffc.py"))
     named = set(found["hiddenimports"])
-    wanted = {f"diffc.codecs.{name}.codec" for name in ("cod", "ddcm", "dither", "perco", "relay")}
+    names = ("cod", "ddcm", "dither", "perco", "posterior", "relay")
+    wanted = {f"diffc.codecs.{name}.codec" for name in names}
     assert {*wanted, "diffc.adapters.pillow", "diffc.adapters.opencv", "diffc.cv"} <= named
     assert not any(name.startswith(("diffc.bench", "diffc.codecs.training")) for name in named)
     # hosts as large as these come only with an application that imports their adapters

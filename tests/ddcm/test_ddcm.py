@@ -22,8 +22,9 @@ import diffc
 from diffc.codec import Coded, DecodeOptions, Encoded, Picture, Rate
 from diffc.codecs.ddcm import codebook
 from diffc.codecs.ddcm.atoms import by_shift, rank, take
-from diffc.codecs.ddcm.codebook import BlockLayout, HadamardCodebook
+from diffc.codecs.ddcm.codebook import HadamardCodebook
 from diffc.codecs.ddcm.codec import DdcmCodec
+from diffc.codecs.shared.latents.blocks import BlockLayout
 from diffc.codecs.shared.models import fingerprint
 from diffc.pictures.pixels import from_pillow, to_tensor
 

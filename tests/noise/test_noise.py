@@ -30,6 +30,7 @@ def test_the_purposes_are_frozen() -> None:
         ("TEXTURE", 5),
         ("DITHER", 6),
         ("ARRIVALS", 7),
+        ("CANDIDATES", 8),
     ]
 
 

@@ -1,0 +1,151 @@
+"""The ``posterior`` codec: draws from the diffusion posterior, by reverse channel coding (DiffC).
+
+What loads numpy and torch is imported inside methods, so that lists may read the declaration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from diffc.codec import (
+    Codec,
+    Coded,
+    DecodeOptions,
+    Encoded,
+    Picture,
+    Progress,
+    Rate,
+    Traits,
+    no_progress,
+    option,
+)
+from diffc.codecs.shared.kinds import DIFFUSERS, PATCH
+from diffc.errors import ModelNotAvailableError, OptionError
+from diffc.parameters import SEED_END
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from diffc.codecs.posterior.bitstream import PosteriorParameters
+    from diffc.codecs.shared.latents.models import LatentModel
+
+
+@dataclass(frozen=True)
+class PosteriorCodec(Codec):
+    """Reverse channel coding with the embedded model, or one of diffusers."""
+
+    name = "posterior"
+    description = "reverse channel coding of the diffusion posterior (DiffC)"
+    traits = Traits(
+        generative=True, continuous_rate=True, progressive=True, region_of_interest=True
+    )
+    kinds = (PATCH, DIFFUSERS)
+    weights_licence = "MIT"
+    needs = ("torch",)
+    number = 7
+
+    steps: int = option(
+        30,
+        low=1,
+        high=255,
+        help="steps of a walk over all noise levels; a file codes as many as its bytes allow",
+    )
+    chunk_bits: int = option(
+        14,
+        low=8,
+        high=16,
+        help="bits of an index at most: an index of more bits says more for each of them, and twice "
+        "the candidates for each bit have to be tried",
+    )
+    candidates: str = option(
+        "hadamard",
+        choices=("hadamard", "gaussian"),
+        help="orthogonal candidates by fast transforms, or independent normals, which take many "
+        "times as long",
+    )
+    seed: int = option(
+        0, low=0, high=SEED_END - 1, help="of candidates and noise; 0 costs no bytes"
+    )
+    roi: Any = option(
+        None,
+        help="weights of the picture's size, an image or array, in [0, 1] or of bytes: bytes of the "
+        "file go where they are high",
+    )
+
+    def encode(self, picture: Picture, rate: Rate, progress: Progress = no_progress) -> Encoded:
+        """Walk towards the picture until the rate is used up."""
+        import torch
+
+        from diffc.codecs.posterior.candidates import Candidates
+        from diffc.codecs.posterior.encoder import EncoderWalk, walk_to_rate
+        from diffc.codecs.posterior.walk import Walk, grid_of
+        from diffc.codecs.shared.pictures import padded, too_large
+        from diffc.codecs.shared.region_of_interest import position_weights
+        from diffc.devices import device_of
+
+        device = device_of(self.device)
+        model = self._model(device)
+        if complaint := too_large("the picture", *picture.size, model.multiple):
+            raise ValueError(complaint)
+        with torch.inference_mode():
+            target = model.analyse(padded(picture.pixels[None], model.multiple).to(device))
+            patch = model.multiple // model.positions
+            sides = picture.pixels.shape[1:]
+            weights = position_weights(self.roi, sides, target.shape[2:], patch)
+            channels, rows, columns = target.shape[1:]
+            grid = grid_of(model.sigmas, self.steps)
+            walk = Walk(
+                model.denoiser,
+                model.sigmas,
+                (channels, rows, columns),
+                candidates=Candidates(self.candidates, self.seed, device),
+                most_bits=self.chunk_bits,
+                time=grid[0],
+            )
+            towards = EncoderWalk(walk, target, weights.to(device), grid)
+            length = len(self._parameters(1, 0).pack())
+            walk_to_rate(towards, rate, length, model.sigmas, progress)
+        parameters = self._parameters(walk.steps, walk.time)
+        return Encoded(towards.encoder.finish(), parameters.pack(), model.fingerprint)
+
+    def _parameters(self, coded_steps: int, time: int) -> PosteriorParameters:
+        from diffc.codecs.posterior.bitstream import PosteriorParameters
+
+        return PosteriorParameters(
+            self.steps, coded_steps, time, self.chunk_bits, self.candidates, self.seed
+        )
+
+    def _model(self, device: str) -> LatentModel:
+        from diffc.codecs.shared import models
+        from diffc.codecs.shared.latents import models as latent_models
+
+        folder = models.folder_of(self.model, *models.names_of(self))
+        try:
+            return latent_models.load(folder, device, "")
+        except ModelNotAvailableError as error:
+            raise OptionError(str(error)) from error
+
+    @classmethod
+    def decode(cls, coded: Coded, options: DecodeOptions) -> Tensor:
+        """Repeat the coded walk, then denoise without bits."""
+        import torch
+
+        from diffc.codecs.posterior.bitstream import PosteriorParameters
+        from diffc.codecs.posterior.decoder import walk_again
+        from diffc.codecs.shared import models
+        from diffc.codecs.shared.latents import models as latent_models
+        from diffc.codecs.shared.pictures import too_large
+        from diffc.devices import device_of
+
+        found = PosteriorParameters.unpack(coded.parameters)
+        device = device_of(options.device)
+        folder = models.folder_with(coded.fingerprint, options, *models.names_of(cls))
+        model = latent_models.load(folder, device, "")
+        width, height = coded.size
+        if complaint := too_large("the file's picture", width, height, model.multiple):
+            raise OSError(complaint)
+        with torch.inference_mode():
+            latent, sigma = walk_again(coded, found, model, device, options)
+            pixels = model.synthesise(latent, sigma)
+        return pixels[0, :, :height, :width].float().cpu()
