@@ -136,7 +136,9 @@ def test_a_checkpoint_becomes_a_model_of_the_store(
     assert models.folder_of("mine", "simple") == own_store / "models" / "mine"
     assert models.config_of(Path(record.folder))["bits"] == 8
     verify(record)
-    with pytest.raises(OptionError, match="kind 'other' cannot be made: choose cod, compressai, simple"):
+    with pytest.raises(
+        OptionError, match="kind 'other' cannot be made: choose cod, compressai, simple"
+    ):
         convert.to_model(checkpoint, "other", "other", config)
     config.write_text('{"fail": true}')
     with pytest.raises(OSError, match="layers do not fit"):
