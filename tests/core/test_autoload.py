@@ -129,6 +129,8 @@ def test_pillow_is_loaded_as_if_nobody_watched(environment: Environment) -> None
 
 
 def test_without_the_package_nothing_happens(environment: Environment) -> None:
+    if Path(diffc.__file__).parents[1] == Path(Image.__file__).parents[1]:
+        pytest.skip("diffc is installed beside Pillow here, and cannot be left out alone")
     switch_on(environment.packages)
     environment.see(Path(diffc.__file__).parents[1])
     try:
