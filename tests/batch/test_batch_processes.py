@@ -19,7 +19,13 @@ from PIL import Image
 import diffc
 from diffc import batch
 
-CLI = [sys.executable, "-c", "import sys; from diffc.cli.main import main; sys.exit(main())"]
+# tests that run in the background ignore interrupts, and so would their children
+CLI = [
+    sys.executable,
+    "-c",
+    "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from diffc.cli.main import main; sys.exit(main())",
+]
 SECONDS = 120
 RESULTS = "diffc-batch.jsonl"
 
