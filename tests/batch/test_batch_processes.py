@@ -20,12 +20,11 @@ import diffc
 from diffc import batch
 
 # tests that run in the background ignore interrupts, and so would their children
-CLI = [
-    sys.executable,
-    "-c",
+SCRIPT = (
     "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    "from diffc.cli.main import main; sys.exit(main())",
-]
+    "from diffc.cli.main import main; sys.exit(main())"
+)
+CLI = [sys.executable, "-c", SCRIPT]
 SECONDS = 120
 RESULTS = "diffc-batch.jsonl"
 
