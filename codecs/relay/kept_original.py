@@ -67,11 +67,10 @@ def consistent_with_base(pixels: Tensor, payload: bytes, known: RelayParameters)
     file = _CODER.file_of(payload)
     header = read_jpeg_header(file)
     height, width = pixels.shape[1:]
-    if not header.luma_and_color or header.size != (width, height):
+    plain = header.luma_and_color and known.grey == (len(header.sampling) == 1)
+    if not plain or header.size != (width, height):
         raise FileError("the JPEG inside is none that is kept here: the file is damaged")
     values = pixels.mul(255).round_().to(torch.uint8).permute(1, 2, 0)
-    if known.grey != (len(header.sampling) == 1):
-        return pixels
     array = (values[:, :, 0] if known.grey else values).contiguous().numpy()
     moved, _ = make_consistent(array, header, read_coefficients(file, header))
     made = torch.from_numpy(moved).float().div_(255)
