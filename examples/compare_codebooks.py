@@ -20,10 +20,11 @@ from PIL import Image
 from torch import Tensor
 
 from diffc.codecs.ddcm.codebook import Atoms, HadamardCodebook
-from diffc.codecs.ddcm.encoder import EncoderWalk, grid_of, walk_to_size
+from diffc.codecs.ddcm.encoder import EncoderWalk, walk_to_size
 from diffc.codecs.shared import models
 from diffc.codecs.shared.latents import patch_model
 from diffc.codecs.shared.latents.blocks import BlockLayout
+from diffc.codecs.shared.latents.walk import grid_of
 from diffc.codecs.shared.region_of_interest import position_weights
 from diffc.noise.streams import Purpose, random_normals
 

@@ -4,36 +4,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from diffc.errors import FileError
-from diffc.parameters import ByteReader, ByteWriter
+from diffc.codecs.shared.latents.bitstream import WalkParameters
+from diffc.parameters import ByteReader
 
 MOST_CHARACTERS = 200
 
 
 @dataclass(frozen=True)
-class DdcmParameters:
+class DdcmParameters(WalkParameters):
     """Parameters of a file.
 
     Parameters
     ----------
     steps, coded_steps, time : int
-        Steps of the whole walk, coded ones of these, and the time after them.
+        See `WalkParameters`.
     seed : int
         Of the codebook.
     prompt : str
         What the model was told; empty for nothing.
     """
 
-    steps: int
-    coded_steps: int
-    time: int
     seed: int
     prompt: str
 
     def pack(self) -> bytes:
         """Return the bytes in the file."""
-        writer = ByteWriter().number(self.steps, 1).number(self.coded_steps, 1)
-        writer.number(self.time, 2)
+        writer = self.write_walk()
         # a prompt is told from a seed by coming after one
         writer = writer.number(self.seed, 4) if self.prompt else writer.seed(self.seed)
         return writer.text(self.prompt).done()
@@ -48,10 +44,6 @@ class DdcmParameters:
             If no encoder wrote them.
         """
         reader = ByteReader(data)
-        steps, coded_steps, time = reader.number(1), reader.number(1), reader.number(2)
+        walk = cls.read_walk(reader)
         seed = reader.seed(stored=reader.left > 0)
-        if not coded_steps <= steps or steps == 0:
-            raise FileError(
-                f"ddcm codes at most {steps} steps, not {coded_steps}: the file is damaged"
-            )
-        return cls(steps, coded_steps, time, seed, reader.text(MOST_CHARACTERS))
+        return cls(*walk, seed, reader.text(MOST_CHARACTERS))

@@ -25,13 +25,10 @@ from diffc.codec import (
 )
 from diffc.codecs.ddcm.bitstream import MOST_CHARACTERS, DdcmParameters
 from diffc.codecs.shared.kinds import DIFFUSERS, PATCH
-from diffc.errors import ModelNotAvailableError, OptionError
 from diffc.parameters import SEED_END
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from diffc.codecs.shared.latents.models import LatentModel
 
 
 @dataclass(frozen=True)
@@ -85,33 +82,26 @@ class DdcmCodec(Codec):
         import torch
 
         from diffc.codecs.ddcm.codebook import HadamardCodebook
-        from diffc.codecs.ddcm.encoder import EncoderWalk, grid_of
+        from diffc.codecs.ddcm.encoder import EncoderWalk
         from diffc.codecs.ddcm.rates import walk_to_rate
         from diffc.codecs.shared.latents.blocks import BlockLayout
-        from diffc.codecs.shared.pictures import padded, too_large
-        from diffc.codecs.shared.region_of_interest import position_weights
-        from diffc.devices import device_of
+        from diffc.codecs.shared.latents.models import analyse_picture, chosen
+        from diffc.codecs.shared.latents.walk import grid_of
 
-        device = device_of(self.device)
         if self.target_psnr is not None and rate.asked and not rate.bounded:
             raise ValueError("target_psnr and quality both say where to stop: drop one of them")
-        model = self._model(device)
-        if complaint := too_large("the picture", *picture.size, model.multiple):
-            raise ValueError(complaint)
         with torch.inference_mode():
-            target = model.analyse(padded(picture.pixels[None], model.multiple).to(device))
-            patch = model.multiple // model.positions
-            sides = picture.pixels.shape[1:]
-            weights = position_weights(self.roi, sides, target.shape[2:], patch)
+            model = chosen(self, self.prompt or "")
+            target, weights = analyse_picture(model, picture, self.roi)
             channels, rows, columns = target.shape[1:]
             layout = BlockLayout(channels, rows, columns)
             walk = EncoderWalk(
                 model.denoiser,
                 model.sigmas,
                 target,
-                weights.to(device),
+                weights,
                 grid_of(model.sigmas, self.steps),
-                codebook=HadamardCodebook(layout, self.seed, device),
+                codebook=HadamardCodebook(layout, self.seed, model.device),
                 atoms=self.atoms,
             )
             length = len(self._parameters(1, 0).pack())
@@ -124,43 +114,17 @@ class DdcmCodec(Codec):
     def _parameters(self, coded_steps: int, time: int) -> DdcmParameters:
         return DdcmParameters(self.steps, coded_steps, time, self.seed, self.prompt or "")
 
-    def _model(self, device: str) -> LatentModel:
-        from diffc.codecs.shared import models
-        from diffc.codecs.shared.latents import models as latent_models
-
-        folder = models.folder_of(self.model, *models.names_of(self))
-        if self.prompt and not latent_models.takes_prompts(folder):
-            raise OptionError(
-                f"the model {folder.name!r} takes no prompt: leave prompt out, or name a model of "
-                "diffusers"
-            )
-        try:
-            return latent_models.load(folder, device, self.prompt or "")
-        except ModelNotAvailableError as error:
-            raise OptionError(str(error)) from error
-
     @classmethod
     def decode(cls, coded: Coded, options: DecodeOptions) -> Tensor:
         """Repeat the coded walk, then denoise without bits."""
         import torch
 
         from diffc.codecs.ddcm.decoder import walk_again
-        from diffc.codecs.shared import models
-        from diffc.codecs.shared.latents import models as latent_models
-        from diffc.codecs.shared.pictures import too_large
-        from diffc.devices import device_of
+        from diffc.codecs.shared.latents.models import recorded
+        from diffc.codecs.shared.pictures import crop
 
         found = DdcmParameters.unpack(coded.parameters)
-        device = device_of(options.device)
-        prompted = bool(found.prompt)
-        kinds = models.names_of(cls)
-        folder = models.folder_with(coded.fingerprint, options, *kinds, prompted=prompted)
-        takes = not prompted or latent_models.takes_prompts(folder)
-        coded.require(takes, f"{folder.name} takes no prompt, and the file has one")
-        model = latent_models.load(folder, device, found.prompt)
-        width, height = coded.size
-        if complaint := too_large("the file's picture", width, height, model.multiple):
-            raise OSError(complaint)
         with torch.inference_mode():
-            pixels = walk_again(coded, found, model, device, options)
-        return pixels[0, :, :height, :width].float().cpu()
+            model = recorded(cls, coded, options, found.prompt)
+            latent, sigma = walk_again(coded, found, model, options)
+            return crop(model.synthesise(latent, sigma), coded.size)

@@ -18,7 +18,6 @@ from diffc.codecs.shared.diffusion.samplers import (
     denoise_scaled,
     initial_noise,
 )
-from diffc.codecs.shared.diffusion.schedules import even_times
 from diffc.entropy.range_coder import RangeEncoder
 
 
@@ -230,8 +229,3 @@ def _nearest_end(
         else:
             high = end
     walk.state = enough
-
-
-def grid_of(sigmas: Sequence[float], steps: int) -> list[int]:
-    """Return the places of a walk of so many steps over all of a table of noise levels."""
-    return even_times(len(sigmas) - 1, 0, steps)

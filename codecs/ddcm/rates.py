@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from diffc.codec import Progress, Rate, no_progress
 from diffc.codecs.ddcm.encoder import EncoderWalk, walk_to_psnr, walk_to_size, walk_to_time
-from diffc.codecs.shared.latents.finish import finish
 from diffc.codecs.shared.latents.models import LatentModel
+from diffc.codecs.shared.latents.walk import finish, quality_time
 from diffc.errors import RateError
-
-# the noise levels where quality 0 and 100 end; between them it is even in the logarithm
-_SIGMA_WORST, _SIGMA_BEST = 6.0, 0.06
 
 
 def walk_to_rate(
@@ -105,9 +101,3 @@ def _walk_to_psnr(
         f"target_psnr={wanted} is not reached for this image within its bytes: lower it, or give "
         "more bytes"
     )
-
-
-def quality_time(quality: float, sigmas: Sequence[float]) -> int:
-    """Return the time whose noise level a quality of 0 to 100 ends at."""
-    level = math.exp(math.log(_SIGMA_WORST) + math.log(_SIGMA_BEST / _SIGMA_WORST) * quality / 100)
-    return sum(sigma < level for sigma in sigmas)

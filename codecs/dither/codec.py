@@ -26,13 +26,10 @@ from diffc.codec import (
 )
 from diffc.codecs.dither.bitstream import DitherParameters
 from diffc.codecs.shared.kinds import DIFFUSERS, PATCH
-from diffc.errors import ModelNotAvailableError, OptionError
 from diffc.parameters import SEED_END
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from diffc.codecs.shared.latents.models import LatentModel
 
 
 @dataclass(frozen=True)
@@ -76,19 +73,11 @@ class DitherCodec(Codec):
 
         from diffc.codecs.dither.encoder import LatentCoder
         from diffc.codecs.dither.rates import fill, index_of_quality
-        from diffc.codecs.shared.pictures import padded, too_large
-        from diffc.codecs.shared.region_of_interest import position_weights
-        from diffc.devices import device_of
+        from diffc.codecs.shared.latents.models import analyse_picture, chosen
 
-        device = device_of(self.device)
-        model = self._model(device)
-        if complaint := too_large("the picture", *picture.size, model.multiple):
-            raise ValueError(complaint)
         with torch.inference_mode():
-            latent = model.analyse(padded(picture.pixels[None], model.multiple).to(device))
-            patch = model.multiple // model.positions
-            sides = picture.pixels.shape[1:]
-            weights = position_weights(self.roi, sides, latent.shape[2:], patch)
+            model = chosen(self)
+            latent, weights = analyse_picture(model, picture, self.roi)
             coder = LatentCoder(
                 latent,
                 weights,
@@ -110,56 +99,27 @@ class DitherCodec(Codec):
         )
         return Encoded(payload, parameters.pack(), model.fingerprint)
 
-    def _model(self, device: str) -> LatentModel:
-        from diffc.codecs.shared import models
-        from diffc.codecs.shared.latents import models as latent_models
-
-        folder = models.folder_of(self.model, *models.names_of(self))
-        try:
-            return latent_models.load(folder, device, "")
-        except ModelNotAvailableError as error:
-            raise OptionError(str(error)) from error
-
     @classmethod
     def decode(cls, coded: Coded, options: DecodeOptions) -> Tensor:
         """Read the integers, then denoise what they stand for."""
         import torch
 
-        from diffc.codecs.dither.bitstream import step_of
         from diffc.codecs.dither.decoder import DEFAULT_REALISM, default_steps, denoise, render
         from diffc.codecs.dither.quantiser import read_latent
-        from diffc.codecs.shared import models
-        from diffc.codecs.shared.latents import models as latent_models
-        from diffc.codecs.shared.pictures import too_large
-        from diffc.devices import device_of
+        from diffc.codecs.shared.latents.models import latent_shape, recorded
+        from diffc.codecs.shared.pictures import crop
 
         found = DitherParameters.unpack(coded.parameters)
-        device = device_of(options.device)
-        folder = models.folder_with(coded.fingerprint, options, *models.names_of(cls))
-        model = latent_models.load(folder, device, "")
-        width, height = coded.size
-        if complaint := too_large("the file's picture", width, height, model.multiple):
-            raise OSError(complaint)
-        coded.require(
-            found.time < len(model.sigmas),
-            f"the model has {len(model.sigmas)} noise levels, not one of number {found.time}",
-        )
-        rows, columns = (-(-side // model.multiple) * model.positions for side in (height, width))
-        try:
-            latent = read_latent(
-                coded.payload,
-                (model.channels, rows, columns),
-                step=step_of(found.step),
-                dithered=found.dithered,
-                components=found.components,
-                seed=found.seed,
-                truncated=coded.truncated,
-            )
-        except ValueError as error:
-            raise OSError(f"{error}") from error
-        steps = default_steps(model) if options.steps is None else options.steps
-        realism = DEFAULT_REALISM if options.realism is None else options.realism
         with torch.inference_mode():
-            x0hat, sigma = denoise(model, latent.to(device), found.time, steps, options.progress)
-            pixels = render(model, x0hat, sigma, realism)
-        return pixels[0, :, :height, :width].float().cpu()
+            model = recorded(cls, coded, options)
+            coded.require(
+                found.time < len(model.sigmas),
+                f"the model has {len(model.sigmas)} noise levels, not one of number {found.time}",
+            )
+            latent = read_latent(coded, found, latent_shape(model, coded.size))
+            steps = default_steps(model) if options.steps is None else options.steps
+            realism = DEFAULT_REALISM if options.realism is None else options.realism
+            x0hat, sigma = denoise(
+                model, latent.to(model.device), found.time, steps, options.progress
+            )
+            return crop(render(model, x0hat, sigma, realism), coded.size)

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from diffc.codecs.dither.bitstream import MASKED
+from diffc.codec import Coded
+from diffc.codecs.dither.bitstream import MASKED, DitherParameters, step_of
 from diffc.codecs.dither.coding import LARGEST_VALUE, PlaneSymbols, decode_planes
 from diffc.codecs.dither.contexts import (
     CONTEXTS,
@@ -32,6 +33,7 @@ from diffc.codecs.dither.prediction import (
     predictor_of,
     shift_of,
 )
+from diffc.errors import FileError
 from diffc.noise.streams import Purpose, random_words
 
 Latent = NDArray[np.float32]
@@ -195,36 +197,32 @@ def _below(value: Latent, scales: Latent) -> Latent:
 
 
 def read_latent(
-    payload: bytes,
-    shape: tuple[int, int, int],
-    *,
-    step: float,
-    dithered: int,
-    components: bool,
-    seed: int,
-    truncated: bool,
+    coded: Coded, parameters: DitherParameters, shape: tuple[int, int, int]
 ) -> torch.Tensor:
-    """Return the dequantised latent of a payload, (1, channels, rows, columns), float32.
+    """Return the dequantised latent of a file, (1, channels, rows, columns), float32.
 
     Parameters
     ----------
-    payload : bytes
-        Of a file.
+    coded : Coded
+        The file.
+    parameters : DitherParameters
+        Its own.
     shape : tuple of int
         Channels, rows, columns.
-    step : float
-        Of the quantiser.
-    dithered, components, seed, truncated
-        See `shared_dither` and `diffc.codecs.dither.coding.decode_planes`.
 
     Raises
     ------
-    ValueError
+    FileError
         If the payload ends long before its planes.
     """
-    dither = shared_dither(seed, shape, dithered)
+    dither = shared_dither(parameters.seed, shape, parameters.dithered)
     latent = np.zeros(shape, dtype=np.float32)
-    planes = decode_planes(payload, dither, components=components, truncated=truncated)
-    for channel, integers in enumerate(planes):
-        latent[channel] = dequantise(integers, dither[channel], step)
+    planes = decode_planes(
+        coded.payload, dither, components=parameters.components, truncated=coded.truncated
+    )
+    try:
+        for channel, integers in enumerate(planes):
+            latent[channel] = dequantise(integers, dither[channel], step_of(parameters.step))
+    except ValueError as error:
+        raise FileError(f"{error}") from error
     return torch.from_numpy(latent)[None]

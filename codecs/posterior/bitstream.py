@@ -6,21 +6,21 @@ from dataclasses import dataclass
 
 from diffc.codecs.posterior.candidates import KINDS
 from diffc.codecs.posterior.plans import MOST_BITS
+from diffc.codecs.shared.latents.bitstream import WalkParameters
 from diffc.errors import FileError
-from diffc.parameters import ByteReader, ByteWriter
+from diffc.parameters import ByteReader
 
 FEWEST_CHUNK_BITS = 8
 
 
 @dataclass(frozen=True)
-class PosteriorParameters:
+class PosteriorParameters(WalkParameters):
     """Parameters of a file.
 
     Parameters
     ----------
     steps, coded_steps, time : int
-        Steps of the whole walk, coded ones of these, and the place in the model's table of noise
-        levels after them.
+        See `WalkParameters`.
     chunk_bits : int
         Bits of an index at most.
     kind : str
@@ -29,17 +29,13 @@ class PosteriorParameters:
         Of candidates and noise.
     """
 
-    steps: int
-    coded_steps: int
-    time: int
     chunk_bits: int
     kind: str
     seed: int
 
     def pack(self) -> bytes:
         """Return the bytes in the file."""
-        writer = ByteWriter().number(self.steps, 1).number(self.coded_steps, 1)
-        writer.number(self.time, 2).number(KINDS.index(self.kind) << 5 | self.chunk_bits, 1)
+        writer = self.write_walk().number(KINDS.index(self.kind) << 5 | self.chunk_bits, 1)
         return writer.seed(self.seed).done()
 
     @classmethod
@@ -52,18 +48,14 @@ class PosteriorParameters:
             If no encoder wrote them.
         """
         reader = ByteReader(data)
-        steps, coded_steps, time = reader.number(1), reader.number(1), reader.number(2)
+        walk = cls.read_walk(reader)
         kind, chunk_bits = divmod(reader.number(1), 1 << 5)
         seed = reader.seed(stored=reader.left > 0)
         reader.done()
-        if not coded_steps <= steps or steps == 0:
-            raise FileError(
-                f"posterior codes at most {steps} steps, not {coded_steps}: the file is damaged"
-            )
         if kind >= len(KINDS) or not FEWEST_CHUNK_BITS <= chunk_bits <= MOST_BITS:
             raise FileError(
                 f"posterior has {len(KINDS)} kinds of candidates and {FEWEST_CHUNK_BITS} to "
                 f"{MOST_BITS} bits for each, not number {kind} with {chunk_bits}: the file is "
                 "damaged"
             )
-        return cls(steps, coded_steps, time, chunk_bits, KINDS[kind], seed)
+        return cls(*walk, chunk_bits, KINDS[kind], seed)

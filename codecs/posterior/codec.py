@@ -21,14 +21,12 @@ from diffc.codec import (
     option,
 )
 from diffc.codecs.shared.kinds import DIFFUSERS, PATCH
-from diffc.errors import ModelNotAvailableError, OptionError
 from diffc.parameters import SEED_END
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from diffc.codecs.posterior.bitstream import PosteriorParameters
-    from diffc.codecs.shared.latents.models import LatentModel
 
 
 @dataclass(frozen=True)
@@ -79,31 +77,24 @@ class PosteriorCodec(Codec):
 
         from diffc.codecs.posterior.candidates import Candidates
         from diffc.codecs.posterior.encoder import EncoderWalk, walk_to_rate
-        from diffc.codecs.posterior.walk import Walk, grid_of
-        from diffc.codecs.shared.pictures import padded, too_large
-        from diffc.codecs.shared.region_of_interest import position_weights
-        from diffc.devices import device_of
+        from diffc.codecs.posterior.walk import Walk
+        from diffc.codecs.shared.latents.models import analyse_picture, chosen
+        from diffc.codecs.shared.latents.walk import grid_of
 
-        device = device_of(self.device)
-        model = self._model(device)
-        if complaint := too_large("the picture", *picture.size, model.multiple):
-            raise ValueError(complaint)
         with torch.inference_mode():
-            target = model.analyse(padded(picture.pixels[None], model.multiple).to(device))
-            patch = model.multiple // model.positions
-            sides = picture.pixels.shape[1:]
-            weights = position_weights(self.roi, sides, target.shape[2:], patch)
+            model = chosen(self)
+            target, weights = analyse_picture(model, picture, self.roi)
             channels, rows, columns = target.shape[1:]
             grid = grid_of(model.sigmas, self.steps)
             walk = Walk(
                 model.denoiser,
                 model.sigmas,
                 (channels, rows, columns),
-                candidates=Candidates(self.candidates, self.seed, device),
+                candidates=Candidates(self.candidates, self.seed, model.device),
                 most_bits=self.chunk_bits,
                 time=grid[0],
             )
-            towards = EncoderWalk(walk, target, weights.to(device), grid)
+            towards = EncoderWalk(walk, target, weights, grid)
             length = len(self._parameters(1, 0).pack())
             walk_to_rate(towards, rate, length, model.sigmas, progress)
         parameters = self._parameters(walk.steps, walk.time)
@@ -116,16 +107,6 @@ class PosteriorCodec(Codec):
             self.steps, coded_steps, time, self.chunk_bits, self.candidates, self.seed
         )
 
-    def _model(self, device: str) -> LatentModel:
-        from diffc.codecs.shared import models
-        from diffc.codecs.shared.latents import models as latent_models
-
-        folder = models.folder_of(self.model, *models.names_of(self))
-        try:
-            return latent_models.load(folder, device, "")
-        except ModelNotAvailableError as error:
-            raise OptionError(str(error)) from error
-
     @classmethod
     def decode(cls, coded: Coded, options: DecodeOptions) -> Tensor:
         """Repeat the coded walk, then denoise without bits."""
@@ -133,19 +114,11 @@ class PosteriorCodec(Codec):
 
         from diffc.codecs.posterior.bitstream import PosteriorParameters
         from diffc.codecs.posterior.decoder import walk_again
-        from diffc.codecs.shared import models
-        from diffc.codecs.shared.latents import models as latent_models
-        from diffc.codecs.shared.pictures import too_large
-        from diffc.devices import device_of
+        from diffc.codecs.shared.latents.models import recorded
+        from diffc.codecs.shared.pictures import crop
 
         found = PosteriorParameters.unpack(coded.parameters)
-        device = device_of(options.device)
-        folder = models.folder_with(coded.fingerprint, options, *models.names_of(cls))
-        model = latent_models.load(folder, device, "")
-        width, height = coded.size
-        if complaint := too_large("the file's picture", width, height, model.multiple):
-            raise OSError(complaint)
         with torch.inference_mode():
-            latent, sigma = walk_again(coded, found, model, device, options)
-            pixels = model.synthesise(latent, sigma)
-        return pixels[0, :, :height, :width].float().cpu()
+            model = recorded(cls, coded, options)
+            latent, sigma = walk_again(coded, found, model, options)
+            return crop(model.synthesise(latent, sigma), coded.size)

@@ -12,11 +12,10 @@ from diffc.codec import Progress, Rate, no_progress
 from diffc.codecs.posterior.plans import plan_of
 from diffc.codecs.posterior.stream import LevelModel, StepSymbols
 from diffc.codecs.posterior.walk import Walk, entropies, levels_of
+from diffc.codecs.shared.latents.walk import quality_time
 from diffc.entropy.range_coder import RangeEncoder
 from diffc.errors import RateError
 
-# the noise levels where quality 0 and 100 end; between them it is even in the logarithm
-_SIGMA_WORST, _SIGMA_BEST = 6.0, 0.06
 # parts of a step that the last one is tried in
 _PARTS = 24
 # a file at least so full is not tried to be filled more
@@ -173,9 +172,3 @@ def walk_to_rate(
         walk_down(quality_time(rate.quality, sigmas), None, progress)
     elif walk_down(0, room, progress) and walk.length() < 0.95 * room:
         raise RateError(length, length + walk.length())
-
-
-def quality_time(quality: float, sigmas: Sequence[float]) -> int:
-    """Return the time whose noise level a quality of 0 to 100 ends at."""
-    level = math.exp(math.log(_SIGMA_WORST) + math.log(_SIGMA_BEST / _SIGMA_WORST) * quality / 100)
-    return sum(sigma < level for sigma in sigmas)

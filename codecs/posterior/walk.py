@@ -24,13 +24,7 @@ from diffc.codecs.shared.diffusion.samplers import (
     denoise_scaled,
     initial_noise,
 )
-from diffc.codecs.shared.diffusion.schedules import even_times
 from diffc.codecs.shared.latents.blocks import BlockLayout
-
-
-def grid_of(sigmas: Sequence[float], steps: int) -> list[int]:
-    """Return the places of a walk of so many steps over all of a table of noise levels."""
-    return even_times(len(sigmas) - 1, 0, steps)
 
 
 class Walk:

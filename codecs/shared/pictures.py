@@ -10,6 +10,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from diffc.codec import Picture
+from diffc.errors import FileError
+
 
 def grey_or_color(image: Tensor) -> Image.Image:
     """Return pixels (3, H, W) in [0, 1] as an RGB picture, or L if they have no colour."""
@@ -29,6 +32,45 @@ def padded(pixels: Tensor, multiple: int) -> Tensor:
     """Repeat the last row and column of (N, C, H, W) until both sides are multiples."""
     height, width = pixels.shape[2:]
     return F.pad(pixels, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+
+
+def pad_picture(picture: Picture, multiple: int) -> Tensor:
+    """Return an encoder's pixels, (1, 3, H, W) in [0, 1], sides padded to multiples.
+
+    Raises
+    ------
+    ValueError
+        If they are more pixels than Pillow would open then.
+    """
+    if complaint := too_large("the picture", *picture.size, multiple):
+        raise ValueError(complaint)
+    return padded(picture.pixels[None], multiple)
+
+
+def check_padded_size(size: tuple[int, int], multiple: int) -> None:
+    """Require that a file's picture, padded to multiples, has no more pixels than Pillow opens.
+
+    Raises
+    ------
+    FileError
+        If it has.
+    """
+    if complaint := too_large("the file's picture", *size, multiple):
+        raise FileError(complaint)
+
+
+def crop(pixels: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return what a decoder returns, of the first of padded pictures (N, 3, H, W).
+
+    Parameters
+    ----------
+    pixels : Tensor
+        In [0, 1], on any device.
+    size : tuple of int
+        Width and height to cut them to.
+    """
+    width, height = size
+    return pixels[0, :, :height, :width].float().cpu()
 
 
 class PictureRows:

@@ -13,9 +13,10 @@ from diffc.codecs.posterior.indices import ZipfModel
 from diffc.codecs.posterior.noise import choose_symbols, noise_of
 from diffc.codecs.posterior.plans import LEVELS, level_of, plan_of
 from diffc.codecs.posterior.stream import LevelModel
-from diffc.codecs.posterior.walk import Walk, entropies, grid_of, levels_of
+from diffc.codecs.posterior.walk import Walk, entropies, levels_of
 from diffc.codecs.shared.diffusion.samplers import ancestral_weights
 from diffc.codecs.shared.diffusion.schedules import sigma_table
+from diffc.codecs.shared.latents.walk import grid_of
 from diffc.entropy.range_coder import RangeDecoder, RangeEncoder
 
 SIGMAS = sigma_table(smallest=0.05, largest=60.0, count=1000, warp=0.7)

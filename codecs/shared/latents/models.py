@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
+from diffc.codec import Codec, Coded, DecodeOptions, Picture
+from diffc.codecs.shared import models
 from diffc.codecs.shared.diffusion.denoisers import Denoiser
 from diffc.codecs.shared.latents import patch_model
+from diffc.codecs.shared.pictures import check_padded_size, pad_picture
+from diffc.codecs.shared.region_of_interest import position_weights
 from diffc.codecs.shared.stable_diffusion import pipeline
+from diffc.devices import device_of
+from diffc.errors import ModelNotAvailableError, OptionError
 from diffc.models.identity import kind_of
 
 KINDS = (patch_model.KIND, pipeline.KIND)
@@ -19,6 +25,8 @@ class LatentModel(Protocol):
     """Pixels to latent, latent to pixels, and a denoiser between."""
 
     fingerprint: bytes
+    device: str
+    """Where it runs."""
     channels: int
     """Of the latent."""
     multiple: int
@@ -57,3 +65,99 @@ def load(folder: Path, device: str, prompt: str) -> LatentModel:
     if takes_prompts(folder):
         return pipeline.load(folder, device, prompt)
     return patch_model.load(folder, device)
+
+
+def chosen(codec: Codec, prompt: str = "") -> LatentModel:
+    """Return the model that an encoder's options name; see `diffc.codecs.shared.models.chosen`.
+
+    Parameters
+    ----------
+    codec : Codec
+        Its options ``model`` and ``device`` count.
+    prompt : str
+        What the picture shows; empty for nothing.
+
+    Raises
+    ------
+    OptionError
+        If it is none that the codec can use, takes no prompt, or needs packages that are not
+        installed.
+    """
+    folder = models.folder_of(codec.model, *models.names_of(codec))
+    if prompt and not takes_prompts(folder):
+        raise OptionError(
+            f"the model {folder.name!r} takes no prompt: leave prompt out, or name a model of "
+            "diffusers"
+        )
+    try:
+        return load(folder, device_of(codec.device), prompt)
+    except ModelNotAvailableError as error:
+        raise OptionError(str(error)) from error
+
+
+def recorded(
+    codec: type[Codec], coded: Coded, options: DecodeOptions, prompt: str = ""
+) -> LatentModel:
+    """Return the model that a file was made with; see `diffc.codecs.shared.models.recorded`.
+
+    Parameters
+    ----------
+    codec : type
+        The kinds that it uses count.
+    coded : Coded
+        Its fingerprint counts, and its size, which is checked.
+    options : DecodeOptions
+        ``model``, ``device`` and ``allow_download`` count.
+    prompt : str
+        Of the file; empty for none.
+
+    Raises
+    ------
+    ModelNotAvailableError
+        If it is not here.
+    OSError
+        If the file's prompt is not for it, or its picture has too many pixels.
+    """
+    device = device_of(options.device)
+    kinds = models.names_of(codec)
+    folder = models.folder_with(coded.fingerprint, options, *kinds, prompted=bool(prompt))
+    takes = not prompt or takes_prompts(folder)
+    coded.require(takes, f"{folder.name} takes no prompt, and the file has one")
+    model = load(folder, device, prompt)
+    check_padded_size(coded.size, model.multiple)
+    return model
+
+
+def analyse_picture(model: LatentModel, picture: Picture, roi: Any) -> tuple[Tensor, Tensor]:
+    """Return a picture's latent, and what an error at each of its positions matters.
+
+    Parameters
+    ----------
+    model : LatentModel
+        Whose latent it is.
+    picture : Picture
+        What the encoder is given.
+    roi : PIL image, array, tensor or None
+        See `diffc.codecs.shared.region_of_interest.pixel_weights`.
+
+    Returns
+    -------
+    tuple
+        (1, channels, rows, columns), and weights in [0, 1], (1, 1, rows, columns).
+
+    Raises
+    ------
+    ValueError
+        If the picture is too large when padded, or the region is not one of it.
+    """
+    latent = model.analyse(pad_picture(picture, model.multiple).to(model.device))
+    patch = model.multiple // model.positions
+    weights = position_weights(roi, picture.pixels.shape[1:], latent.shape[2:], patch)
+    return latent, weights.to(model.device)
+
+
+def latent_shape(model: LatentModel, size: tuple[int, int]) -> tuple[int, int, int]:
+    """Return channels, rows and columns of the latent of a picture of some width and height."""
+    width, height = size
+    rows, columns = (-(-side // model.multiple) * model.positions for side in (height, width))
+    return model.channels, rows, columns

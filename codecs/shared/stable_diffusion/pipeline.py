@@ -100,6 +100,7 @@ class DiffusersModel:
 
     def __init__(self, networks: DiffusersNetworks, prompt: str) -> None:
         self.fingerprint = fingerprint(networks.folder, prompted=bool(prompt))
+        self.device = networks.device
         self.channels = networks.shape.channels
         self.positions = networks.shape.tiling.multiple
         self.multiple = self.positions * networks.autoencoder.factor
