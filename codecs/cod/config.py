@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
-PATCH = 16
-"""The denoiser works on patches of 16x16 pixels."""
+from diffc.codecs.shared.cod.sizes import PATCH, check_sizes
+
+__all__ = ["PATCH", "CodConfig"]
+
 STRIDES = (4, 8, 16, 32)
 _LARGEST = {"bits": 16, "patch_blocks": 256, "pixel_blocks": 256}
 
@@ -62,23 +64,12 @@ class CodConfig:
         ValueError
             If one is wrong.
         """
-        for field in fields(self):
-            value, most = getattr(self, field.name), _LARGEST.get(field.name, 8192)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-                raise ValueError(
-                    f"{field.name} of a CoD network is a whole number from 1 to {most}, not "
-                    f"{value!r}: fetch the model anew"
-                )
-        if self.stride not in STRIDES:
-            raise ValueError(
-                f"stride of a CoD network is 4, 8, 16 or 32, not {self.stride}: fetch the model anew"
-            )
-        for name in ("width", "encoder_width"):
-            if getattr(self, name) % self.groups:
-                raise ValueError(
-                    f"{name} of a CoD network is a multiple of its {self.groups} groups, not "
-                    f"{getattr(self, name)}: fetch the model anew"
-                )
+        check_sizes(self, _LARGEST, STRIDES)
+
+    @property
+    def decoder_attentions(self) -> int:
+        """Layers of attention in the condition decoder."""
+        return 2
 
     @property
     def multiple(self) -> int:

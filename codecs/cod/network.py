@@ -7,18 +7,22 @@ from no noise: see `diffc.codecs.cod.one_step`.
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from diffc.codecs.cod.condition import ConditionCodec
 from diffc.codecs.cod.config import PATCH, CodConfig
+from diffc.codecs.shared.cod.condition import ConditionCodec
+from diffc.codecs.shared.cod.layers import (
+    EPSILON,
+    PIXELS,
+    PixelEmbedding,
+    PixelOutput,
+    TimeEmbedding,
+)
 from diffc.codecs.shared.tiling.picture_means import Means, own_means
 
-PIXELS = PATCH**2
-EPSILON = 1e-6
+_PERIOD = 10_000.0
 
 
 class CodNetwork(nn.Module):
@@ -29,7 +33,7 @@ class CodNetwork(nn.Module):
         self.config = config
         width, narrow = config.width, config.pixel_width
         self.y_embedder = ConditionCodec(config)
-        self.t_embedder = TimeEmbedding(config.time_features, width)
+        self.t_embedder = TimeEmbedding(config.time_features, width, _PERIOD)
         self.y_embedder_x = nn.Conv2d(width, narrow * PIXELS, 1)
         self.x_embedder = PixelEmbedding(narrow, config.frequencies)
         self.s_embedder = PatchEmbedding(config.noise_features, width)
@@ -76,25 +80,6 @@ class CodNetwork(nn.Module):
     def _local(self, condition: Tensor) -> Tensor:
         local: Tensor = self.y_embedder_x(condition)[0].flatten(1)
         return local
-
-
-class TimeEmbedding(nn.Module):
-    """Cosines and sines of the time, then two linear layers."""
-
-    def __init__(self, features: int, width: int) -> None:
-        super().__init__()
-        self.features = features
-        self.mlp = nn.Sequential(nn.Linear(features, width), nn.SiLU(), nn.Linear(width, width))
-
-    def forward(self, time: Tensor) -> Tensor:
-        """Map times (1,) to features (1, width)."""
-        half = self.features // 2
-        frequencies = torch.exp(
-            -math.log(10000) / half * torch.arange(half, device=time.device, dtype=time.dtype)
-        )
-        angles = time[:, None] * frequencies
-        embedding: Tensor = self.mlp(torch.cat([angles.cos(), angles.sin()], dim=1))
-        return embedding
 
 
 class PatchEmbedding(nn.Module):
@@ -161,36 +146,6 @@ def position_mean(x: Tensor) -> Tensor:
     return x.float().mean((1, 2), keepdim=True)
 
 
-class PixelEmbedding(nn.Module):
-    """Each pixel's value and local condition, with its place in the patch, by a linear map."""
-
-    def __init__(self, width: int, frequencies: int) -> None:
-        super().__init__()
-        self.frequencies = frequencies
-        self.embedder = nn.Sequential(nn.Linear(3 + width + frequencies**2, width))
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        """Map (patches, 256, 3 + width) to (patches, 256, width)."""
-        places = patch_places(self.frequencies).to(inputs).expand(len(inputs), -1, -1)
-        embedded: Tensor = self.embedder(torch.cat([inputs, places], dim=2))
-        return embedded
-
-
-def patch_places(frequencies: int) -> Tensor:
-    """Return cosines of the places of a patch's pixels, row by row, (256, frequencies**2).
-
-    The frequencies are evenly spaced from 0 to their own number, both included; the product of
-    two cosines is damped by one plus the product of their frequencies.
-    """
-    place = torch.linspace(0, 1, PATCH)
-    frequency = torch.linspace(0, frequencies, frequencies)
-    waves = torch.cos(torch.pi * place[:, None] * frequency)
-    damping = 1 / (1 + frequency[:, None] * frequency)
-    # rows, columns, frequency along a row, frequency along a column
-    both = waves[None, :, :, None] * waves[:, None, None, :] * damping
-    return both.reshape(PIXELS, frequencies**2)
-
-
 class PixelNetwork(nn.Module):
     """Residual blocks for each pixel by itself, modulated by what its patch says."""
 
@@ -223,17 +178,3 @@ class PixelBlock(nn.Module):
         shift, scale, gate = self.adaLN_modulation(says).chunk(3, dim=-1)
         result: Tensor = x + gate * self.mlp(self.in_ln(x) * (1 + scale) + shift)
         return result
-
-
-class PixelOutput(nn.Module):
-    """Root-mean-square normalisation, then a linear map to RGB."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.RMSNorm(width, eps=EPSILON)
-        self.linear = nn.Linear(width, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map pixels (..., width) to (..., 3)."""
-        made: Tensor = self.linear(self.norm(x))
-        return made

@@ -13,15 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from diffc.codecs.cod.config import PATCH, CodConfig
-from diffc.codecs.cod.network import (
-    EPSILON,
-    PIXELS,
-    CodNetwork,
-    PatchBlock,
-    PixelBlock,
-    patch_places,
-    position_mean,
-)
+from diffc.codecs.cod.network import CodNetwork, PatchBlock, PixelBlock, position_mean
+from diffc.codecs.shared.cod.layers import EPSILON, PIXELS, patch_places
 from diffc.codecs.shared.tiling.picture_means import Means, own_means
 
 # patches whose pixels are made at once: so many stay in a CPU's cache, or are work for a GPU

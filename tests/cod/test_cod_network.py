@@ -19,13 +19,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from diffc.codecs.cod import model
-from diffc.codecs.cod.condition import GroupNorm, WindowAttention
 from diffc.codecs.cod.config import CodConfig
 from diffc.codecs.cod.convert import write_model
 from diffc.codecs.cod.folder import empty_network, read_config, write_folder
 from diffc.codecs.cod.model import CodDecoder, CodEncoder
-from diffc.codecs.cod.network import CodNetwork, patch_places
+from diffc.codecs.cod.network import CodNetwork
 from diffc.codecs.cod.one_step import folded
+from diffc.codecs.shared.cod.condition import GroupNorm, WindowAttention
+from diffc.codecs.shared.cod.layers import patch_places
 from diffc.codecs.shared.models import load_once
 from diffc.codecs.shared.tiling.exact import in_tiles
 from diffc.codecs.shared.tiling.picture_means import (

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from diffc.codecs.cod.config import CodConfig
+from diffc.codecs.shared.cod.sizes import LARGEST_STRIDE, PATCH, ConditionSizes
 from diffc.codecs.shared.tiling.picture_means import Means, own_means
 
 _EPSILON = 1e-6
@@ -80,10 +80,10 @@ class WindowAttention(nn.Module):
     """Attention of one head among the positions of a window; windows start at the first corner.
 
     Those that stick out at the bottom or right repeat the last row or column, unless the features
-    fit one window both ways.
+    fit one window both ways.  Without a window all positions see each other.
     """
 
-    def __init__(self, width: int, groups: int, window: int) -> None:
+    def __init__(self, width: int, groups: int, window: int | None) -> None:
         super().__init__()
         self.window = window
         self.norm = GroupNorm(groups, width)
@@ -96,8 +96,9 @@ class WindowAttention(nn.Module):
         """Map features (1, width, H, W) to features of that shape."""
         normal = self.norm(x, means)
         height, width = x.shape[2:]
-        window = (self.window, self.window)
-        sides = (height, width) if max(height, width) <= self.window else window
+        window = self.window
+        inside = window is None or max(height, width) <= window
+        sides = (height, width) if window is None or inside else (window, window)
         query, key, value = (
             _windows(pointwise(layer, normal), sides) for layer in (self.q, self.k, self.v)
         )
@@ -152,10 +153,11 @@ class ConditionEncoder(nn.Module):
     """Pixels to one vector for each token.
 
     It is in two parts, because a large picture needs tiles of different kinds for them: `trunk`
-    is made of convolutions and halvings, `head` works on the tokens' grid and has attention.
+    is made of convolutions and halvings, `head` works on the tokens' grid and has attention.  The
+    trunk halves down to a stride of 32 at most, and the head goes on from there.
     """
 
-    def __init__(self, config: CodConfig) -> None:
+    def __init__(self, config: ConditionSizes) -> None:
         super().__init__()
         width, groups = config.encoder_width, config.groups
         self.conv_in = nn.Conv2d(3, width, 3, stride=2, padding=1)
@@ -170,14 +172,12 @@ class ConditionEncoder(nn.Module):
                 scale *= 2
             self.add_module(f"down_block_{level}", nn.ModuleList(layers))
         widest = 4 * width
-        self.down_block_4 = nn.ModuleList(
-            [
-                ResidualBlock(2 * width, widest, groups),
-                WindowAttention(widest, groups, config.window),
-                ResidualBlock(widest, widest, groups),
-                WindowAttention(widest, groups, config.window),
-            ]
-        )
+        last = _attended(2 * width, widest, 2, config)
+        if config.stride == LARGEST_STRIDE:
+            last += [HalvingConv(widest), *_attended(widest, 2 * widest, 2, config)]
+            widest *= 2
+            last.append(HalvingConv(widest))
+        self.down_block_4 = nn.ModuleList(last)
         self.mid_block = nn.ModuleList(
             [
                 ResidualBlock(widest, widest, groups),
@@ -210,22 +210,21 @@ class ConditionEncoder(nn.Module):
 class ConditionDecoder(nn.Module):
     """Code words on the tokens' grid to a condition for each patch of 16x16 pixels."""
 
-    def __init__(self, config: CodConfig) -> None:
+    def __init__(self, config: ConditionSizes) -> None:
         super().__init__()
         width, groups = config.width, config.groups
         self.conv_in = nn.Conv2d(config.code_length, width, 3, padding=1)
-        self.block = nn.ModuleList(
-            [
-                ResidualBlock(width, width, groups),
-                WindowAttention(width, groups, config.window),
-                ResidualBlock(width, width, groups),
-                WindowAttention(width, groups, config.window),
-                ResidualBlock(width, width, groups),
-            ]
-        )
+        if config.stride == LARGEST_STRIDE:
+            layers: list[nn.Module] = []
+            for _ in range(2):
+                layers += [*_attended(width, width, 1, config), Doubling(width, groups)]
+            layers += _attended(width, width, 1, config)
+        else:
+            layers = _attended(width, width, config.decoder_attentions, config)
+        self.block = nn.ModuleList([*layers, ResidualBlock(width, width, groups)])
         self.norm_out = GroupNorm(groups, width)
         self.conv_out = _to_patches(config)
-        self.ada = _Doubling(width, groups) if config.stride == 32 else None
+        self.ada = Doubling(width, groups) if config.stride > PATCH else None
 
     def forward(self, words: Tensor, means: Means = own_means) -> Tensor:
         """Map words (1, code_length, h, w) to the condition (1, width, H/16, W/16)."""
@@ -238,7 +237,16 @@ class ConditionDecoder(nn.Module):
         return condition
 
 
-def _to_patches(config: CodConfig) -> nn.Conv2d | nn.ModuleList:
+def _attended(width_in: int, width: int, count: int, config: ConditionSizes) -> list[nn.Module]:
+    """Return residual blocks, each followed by attention."""
+    layers: list[nn.Module] = []
+    for each in range(count):
+        layers.append(ResidualBlock(width if each else width_in, width, config.groups))
+        layers.append(WindowAttention(width, config.groups, config.window))
+    return layers
+
+
+def _to_patches(config: ConditionSizes) -> nn.Conv2d | nn.ModuleList:
     width = config.width
     if config.stride >= 16:
         return nn.Conv2d(width, width, 3, padding=1)
@@ -253,12 +261,15 @@ def _to_patches(config: CodConfig) -> nn.Conv2d | nn.ModuleList:
     )
 
 
-class _Doubling(nn.Module):
+class Doubling(nn.Module):
+    """Every position four times, then a residual block."""
+
     def __init__(self, width: int, groups: int) -> None:
         super().__init__()
         self.block = ResidualBlock(width, width, groups)
 
     def forward(self, x: Tensor, means: Means = own_means) -> Tensor:
+        """Map features (1, width, H, W) to (1, width, 2 H, 2 W)."""
         doubled = F.interpolate(x, scale_factor=2, mode="nearest")
         result: Tensor = self.block(doubled, means)
         return result
@@ -267,7 +278,7 @@ class _Doubling(nn.Module):
 class ConditionCodec(nn.Module):
     """The encoder, the codebook and the decoder, under the names of the published weights."""
 
-    def __init__(self, config: CodConfig) -> None:
+    def __init__(self, config: ConditionSizes) -> None:
         super().__init__()
         self.encoder = ConditionEncoder(config)
         self.bottleneck = nn.ModuleDict(

@@ -1,0 +1,124 @@
+"""CoD's velocity networks: the conformance vectors, and what their layers promise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from cod_vectors import CONFIGS, PUBLISHED, empty, noise, shapes_of, vectors_of
+from torch import Tensor
+
+from diffc.codecs.shared.cod.sizes import VelocityConfig
+from diffc.codecs.shared.cod.velocity_network import rotated, rotation_of
+from diffc.codecs.shared.tokens.fixed_length import pack
+from diffc.codecs.shared.tokens.vector_quantiser import nearest
+
+
+@pytest.fixture(autouse=True)
+def _no_gradients() -> Iterator[None]:
+    with torch.no_grad():
+        yield
+
+
+def close(made: Tensor, wanted: Tensor) -> None:
+    torch.testing.assert_close(made, wanted, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_names_and_shapes_of_weights_are_the_published_ones(name: str) -> None:
+    found = {key: list(value.shape) for key, value in empty(PUBLISHED[name]).state_dict().items()}
+    assert found == shapes_of(f"published_{name}")
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_streams_are_the_published_ones(name: str) -> None:
+    vectors = vectors_of(name)
+    codec = vectors.network.y_embedder
+    pictures = {"stream": vectors.pixels, "uncond_stream": torch.full_like(vectors.pixels, -1)}
+    for stream, pixels in pictures.items():
+        if stream in vectors.facts:
+            tokens = nearest(codec.encoder(pixels), codec.codebook)
+            assert pack(tokens, vectors.config.bits).hex() == vectors.facts[stream]
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_conditions_are_the_published_ones(name: str) -> None:
+    vectors = vectors_of(name)
+    for stream, mean in {"stream": "cond_mean", "uncond_stream": "uncond_mean"}.items():
+        if stream in vectors.facts:
+            close(vectors.condition(stream).mean(1), vectors.array(mean))
+
+
+@pytest.mark.parametrize(
+    ("name", "time", "stream"),
+    [
+        ("pixel", 0.3, "stream"),
+        ("latent", 0.3, "stream"),
+        ("latent", 0.3, "uncond_stream"),
+        ("latent", 0.85, "stream"),
+        ("latent", 0.85, "uncond_stream"),
+    ],
+)
+def test_velocities_are_the_published_ones(name: str, time: float, stream: str) -> None:
+    vectors = vectors_of(name)
+    noisy = noise("x_t", vectors.state_shape)
+    made = vectors.network(noisy, torch.tensor([time]), vectors.condition(stream))[0]
+    which = stream.removesuffix("stream").removesuffix("_") or "cond"
+    close(made, vectors.array(f"v_t{time}_{which}"))
+
+
+def test_a_batch_is_its_pictures() -> None:
+    vectors = vectors_of("latent")
+    noisy = noise("x_t", (2, *vectors.state_shape[1:]))
+    conditions = torch.cat([vectors.condition("stream"), vectors.condition("uncond_stream")])
+    times = torch.tensor([0.3, 0.85])
+    both = vectors.network(noisy, times, conditions)
+    for each in range(2):
+        part = slice(each, each + 1)
+        close(both[part], vectors.network(noisy[part], times[part], conditions[part]))
+
+
+def test_queries_and_keys_know_their_distance_alone() -> None:
+    angles = rotation_of(3, 5, 8)
+    query, key = noise("query", (8,)), noise("key", (8,))
+    turned = (rotated(each.expand(1, 1, 15, 8), angles)[0, 0] for each in (query, key))
+    products = next(turned) @ next(turned).T
+    grid = products.reshape(3, 5, 3, 5)
+    # one column to the right, and two rows down, from everywhere
+    close(grid[0, 0, 0, 1], grid[2, 3, 2, 4])
+    close(grid[0, 1, 2, 1], grid[0, 4, 2, 4])
+    close(grid[1, 1, 1, 1], query @ key)
+    assert abs(float(grid[0, 0, 0, 1] - grid[0, 0, 1, 0])) > 1e-3
+
+
+def test_a_picture_spans_sixteen_whatever_its_size() -> None:
+    for rows, columns in ((1, 1), (1, 7), (4, 2)):
+        cosines, _ = rotation_of(rows, columns, 4)
+        right = 16.0 if columns > 1 else 0.0
+        down = 16.0 if rows > 1 else 0.0
+        # the frequency of the first pairs is 1
+        close(cosines[-1], torch.tensor([math.cos(right), math.cos(down)]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"stride": 64}, "stride of a CoD network is 4, 8, 16, 32 or 128, not 64"),
+        ({"bits": 17}, "bits of a CoD network is a whole number from 1 to 16, not 17"),
+        ({"width": True}, "from 1 to 8192, not True"),
+        ({"heads": 7}, "width of a CoD network is a multiple of four times its 7 heads"),
+        ({"space": "sound"}, "space of a CoD network is pixel or latent, not 'sound'"),
+        ({"one_step": "y"}, "one_step of a CoD network is x or v"),
+        ({"one_step": "x", "space": "latent"}, "one_step of a CoD network is x or v"),
+        ({"guidance": "3"}, "guidance of a CoD network is a number, not '3'"),
+        ({"noise_level": 2.0}, "noise_level of a CoD network is 0 to 1, not 2.0"),
+        ({"time_features": 7}, "time_features of a CoD network is even, not 7"),
+    ],
+)
+def test_sizes_out_of_range_are_refused(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(ValueError, match=says):
+        replace(VelocityConfig(), **changes)
