@@ -48,12 +48,8 @@ class CompressAICodec(Codec):
     def encode(self, picture: Picture, rate: Rate, progress: Progress = no_progress) -> Encoded:
         """Code the picture with the best of the settings that the rate allows."""
         from diffc.codecs.compressai.rates import settings
-        from diffc.codecs.shared.pictures import too_large
 
         ladder = settings(self.model)
-        multiple = max(each.config.multiple for each in ladder)
-        if complaint := too_large("the picture", *picture.size, multiple):
-            raise ValueError(complaint)
         progress(0, 1)
         made = rate.largest(ladder, lambda setting: self._coded(picture, setting))
         progress(1, 1)
@@ -62,12 +58,12 @@ class CompressAICodec(Codec):
     def _coded(self, picture: Picture, setting: Setting) -> Encoded:
         from diffc.codecs.compressai.model import ZooModel
         from diffc.codecs.shared import models
-        from diffc.codecs.shared.pictures import padded
+        from diffc.codecs.shared.pictures import pad_picture
         from diffc.devices import device_of
 
         model = models.load_once(ZooModel, setting.folder, device_of(self.device))
-        pixels = padded(picture.pixels[None], model.config.multiple).contiguous()
-        strings = model.encode(pixels, setting.gain)
+        pixels = pad_picture(picture, model.config.multiple)
+        strings = model.encode(pixels.contiguous(), setting.gain)
         writer = ByteWriter()
         if model.config.variable:
             writer.varint(setting.gain)
@@ -84,14 +80,12 @@ class CompressAICodec(Codec):
         from diffc.codecs.compressai.model import Strings, ZooModel
         from diffc.codecs.compressai.rates import folder_for
         from diffc.codecs.shared import models
-        from diffc.codecs.shared.pictures import too_large
+        from diffc.codecs.shared.pictures import check_padded_size, crop
         from diffc.devices import device_of
 
         folder = folder_for(coded.fingerprint, options)
         model = models.load_once(ZooModel, folder, device_of(options.device))
-        width, height = coded.size
-        if complaint := too_large("the file's picture", width, height, model.config.multiple):
-            raise OSError(complaint)
+        check_padded_size(coded.size, model.config.multiple)
         reader, payload = ByteReader(coded.parameters), coded.payload
         gain = reader.varint(model.gains) if model.config.variable else 0
         strings = Strings(payload)
@@ -103,6 +97,6 @@ class CompressAICodec(Codec):
         steps = model.rows(coded.size) + 1
         options.progress(0, steps)
         latent = model.latent(strings, coded.size, lambda row: options.progress(row, steps), gain)
-        picture = model.picture(latent)[:, :height, :width].contiguous()
+        pixels = crop(model.pixels(latent), coded.size)
         options.progress(steps, steps)
-        return picture
+        return pixels

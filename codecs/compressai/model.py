@@ -124,11 +124,11 @@ class ZooModel:
                 return first
             return second_latent(decoding, strings.second, first, strings.mark, progress)
 
-    def picture(self, latent: Tensor) -> Tensor:
-        """Return the pixels (3, H, W) of a latent, float32 in [0, 1], on the CPU."""
+    def pixels(self, latent: Tensor) -> Tensor:
+        """Return the pixels (1, 3, H, W) of a latent, float32 in [0, 1], on the CPU."""
         with torch.inference_mode():
             made: Tensor = self.network.g_s(latent)
-            return made[0].clamp(0, 1)
+            return made.clamp(0, 1)
 
     def _gain(self, number: int) -> Tensor | None:
         return None if self._gains is None else self._gains[number]

@@ -70,15 +70,13 @@ class PercoCodec(Codec):
         from diffc.codecs.perco.model import TokenModel
         from diffc.codecs.perco.rates import Stream, at_quality, fit
         from diffc.codecs.shared import models
-        from diffc.codecs.shared.pictures import padded, too_large
+        from diffc.codecs.shared.pictures import pad_picture
 
-        if complaint := too_large("the picture", *picture.size, TokenModel.multiple):
-            raise ValueError(complaint)
+        padded = pad_picture(picture, TokenModel.multiple)
         model = models.chosen(TokenModel, self)
         progress(0, 2)
         with torch.inference_mode():
-            pixels = padded(picture.pixels[None], model.multiple).to(model.device)
-            tokens = model.analyse(pixels)
+            tokens = model.analyse(padded.to(model.device))
             progress(1, 2)
             layout = model.layout(*picture.size)
             stream = Stream(layout, model.index, layout.sequence(tokens), self.seed)
@@ -97,18 +95,16 @@ class PercoCodec(Codec):
         from diffc.codecs.perco.decoder import render
         from diffc.codecs.perco.model import TokenModel
         from diffc.codecs.shared import models
-        from diffc.codecs.shared.pictures import too_large
+        from diffc.codecs.shared.pictures import check_padded_size, crop
         from diffc.devices import device_of
 
         found = PercoParameters.unpack(coded.parameters)
         folder = models.folder_with(coded.fingerprint, options, TOKENS.name, _RELEASED)
         if models.kind_of(folder) == _RELEASED:
             return load_codec(_RELEASED).decode(coded, options)
-        width, height = coded.size
-        if complaint := too_large("the file's picture", width, height, TokenModel.multiple):
-            raise OSError(complaint)
+        check_padded_size(coded.size, TokenModel.multiple)
         model = models.load_once(TokenModel, folder, device_of(options.device))
-        layout = model.layout(width, height)
+        layout = model.layout(*coded.size)
         with torch.inference_mode():
             if found.modelled:
                 sequence = coding.decode(
@@ -120,5 +116,4 @@ class PercoCodec(Codec):
                 )
             tokens = layout.tokens(sequence).to(model.device)
             present = [each.to(model.device) for each in layout.present(len(sequence))]
-            pixels = render(model, tokens, present, found.seed, options)
-        return pixels[0, :, :height, :width].float().cpu()
+            return crop(render(model, tokens, present, found.seed, options), coded.size)

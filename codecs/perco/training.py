@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from safetensors.torch import save_file
 
 from diffc.codecs.perco.control import ControlConfig, TokenControl
 from diffc.codecs.perco.model import KIND, WEIGHTS
@@ -25,9 +22,9 @@ from diffc.codecs.shared.latents.training import (
     load_synthesis,
 )
 from diffc.codecs.shared.models import fingerprint
+from diffc.codecs.training.export import write_model
 from diffc.codecs.training.presets import StageSettings
 from diffc.codecs.training.run import Run, TrainingStage
-from diffc.models.byte_weights import to_bytes
 
 MODEL = "perco-model"
 
@@ -62,17 +59,15 @@ def write_token_model(
     shared : Path
         The folder of the denoiser that they were trained with.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     state = {f"tokens.{name}": value for name, value in tokens.state_dict().items()}
     state |= {f"control.{name}": value for name, value in control.state_dict().items()}
-    save_file(to_bytes({name: value.cpu() for name, value in state.items()}), folder / WEIGHTS)
     config = {
         "kind": KIND,
         "shared": fingerprint(shared).hex(),
         "tokens": asdict(tokens.config),
         "control": asdict(control.config),
     }
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    write_model(folder, config, {WEIGHTS: state})
 
 
 def _train_tokens(run: Run) -> bool:

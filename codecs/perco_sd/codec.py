@@ -72,13 +72,12 @@ class PercoSdCodec(Codec):
 
         from diffc.codecs.perco_sd.model import PercoSdModel
         from diffc.codecs.shared import models
-        from diffc.codecs.shared.pictures import padded, too_large
+        from diffc.codecs.shared.pictures import pad_picture
         from diffc.codecs.shared.tokens.fixed_length import pack, payload_length
 
         with torch.inference_mode():
             model = models.chosen(PercoSdModel, self)
-            if complaint := too_large("the picture", *picture.size, model.multiple):
-                raise ValueError(complaint)
+            padded = pad_picture(picture, model.multiple)
             try:
                 model.check_caption(self.caption or "")
             except ValueError as error:
@@ -91,7 +90,7 @@ class PercoSdCodec(Codec):
             if rate.bounded and rate.room(len(parameters)) < length:
                 raise RateError(len(parameters) + length, len(parameters) + length)
             progress(0, 1)
-            tokens = model.tokens(padded(picture.pixels[None], model.multiple))
+            tokens = model.tokens(padded)
             progress(1, 1)
             return Encoded(pack(tokens, model.bits), parameters, model.fingerprint)
 
@@ -102,7 +101,7 @@ class PercoSdCodec(Codec):
 
         from diffc.codecs.perco_sd.model import PercoSdModel
         from diffc.codecs.shared import models
-        from diffc.codecs.shared.pictures import too_large
+        from diffc.codecs.shared.pictures import check_padded_size, crop
         from diffc.codecs.shared.tokens.fixed_length import unpack
 
         reader = ByteReader(coded.parameters)
@@ -111,10 +110,8 @@ class PercoSdCodec(Codec):
         reader.done()
         with torch.inference_mode():
             model = models.recorded(PercoSdModel, cls, coded, options)
-            width, height = coded.size
-            if complaint := too_large("the file's picture", width, height, model.multiple):
-                raise OSError(complaint)
-            rows, columns = grid = model.grid(width, height)
+            check_padded_size(coded.size, model.multiple)
+            rows, columns = grid = model.grid(*coded.size)
             coded.require(
                 number >> 1 == rows * columns << 1,
                 f"a picture of this size has {rows * columns} tokens of fixed length with this "
@@ -132,5 +129,4 @@ class PercoSdCodec(Codec):
                     "a released PerCo model draws all of a picture, "
                     f"realism={options.realism} cannot hold: leave it out"
                 )
-            pixels = model.render(tokens, coded.caption or "", seed, options)
-        return pixels[0, :, :height, :width].float().cpu()
+            return crop(model.render(tokens, coded.caption or "", seed, options), coded.size)

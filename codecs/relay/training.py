@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-from safetensors.torch import save_file
 
 from diffc.codecs.relay.model import KIND, WEIGHTS, restoring_weights
 from diffc.codecs.relay.network import Restorer, RestorerConfig
 from diffc.codecs.relay.training_data import INDEX, SCALES, Degraded, DegradedCrops, prepare
 from diffc.codecs.relay.training_restorer import RestorerLosses, RestorerStage
+from diffc.codecs.training.export import write_model
 from diffc.codecs.training.photos import photos
 from diffc.codecs.training.presets import StageSettings
 from diffc.codecs.training.run import Run, TrainingStage
-from diffc.models.byte_weights import to_bytes
 
 MODEL, START = "relay-model", "relay-start"
 
@@ -37,11 +34,8 @@ class RelaySettings(StageSettings):
 
 def write_restoring_model(folder: Path, network: Restorer) -> None:
     """Write weights and the configuration that `diffc.codecs.relay.model` reads."""
-    folder.mkdir(parents=True, exist_ok=True)
-    state = {name: value.cpu() for name, value in network.state_dict().items()}
-    save_file(to_bytes(state), folder / WEIGHTS)
     config = {"kind": KIND, KIND: asdict(network.config)}
-    (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    write_model(folder, config, {WEIGHTS: network.state_dict()})
 
 
 def _train(run: Run) -> bool:

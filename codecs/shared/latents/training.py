@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -10,16 +11,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
+from diffc.codecs.shared.latents.patch_model import KIND
 from diffc.codecs.shared.latents.patch_transform import PATCH, PatchTransform, principal_components
 from diffc.codecs.shared.latents.synthesis import Synthesis, SynthesisConfig
 from diffc.codecs.shared.latents.training_denoiser import DenoiserStage
-from diffc.codecs.shared.latents.training_export import write_model
 from diffc.codecs.shared.latents.training_synthesis import SynthesisLosses, SynthesisStage
+from diffc.codecs.training.export import write_model
 from diffc.codecs.training.presets import StageSettings
 from diffc.codecs.training.run import Run, TrainingStage
 
 LATENT_MODEL = "model"
 """Name of the folder that the networks are written to, for `Run.export_folder`."""
+# the orthonormal basis keeps its precision: it decides how exactly a picture is represented
+_FULL_PRECISION = {"transform.basis", "channel_std"}
+_SIGMAS = {"smallest": 0.05, "largest": 60.0, "count": 1000, "warp": 0.7}
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,19 @@ class SynthesisSettings(StageSettings):
 
     network: SynthesisConfig
     losses: SynthesisLosses
+
+
+def write_latent_model(folder: Path, denoiser: LatentDenoiser, synthesis: Synthesis) -> None:
+    """Write what `diffc.codecs.shared.latents.patch_model` reads."""
+    config = {
+        "kind": KIND,
+        "denoiser": asdict(denoiser.config),
+        "synthesis": asdict(synthesis.config),
+        "sigmas": _SIGMAS,
+    }
+    networks = {"denoiser": denoiser, "synthesis": synthesis}
+    states = {f"{name}.safetensors": each.state_dict() for name, each in networks.items()}
+    write_model(folder, config, states, _FULL_PRECISION)
 
 
 def load_basis(run: Run) -> tuple[PatchTransform, Tensor]:
@@ -113,7 +131,8 @@ def _train_synthesis(run: Run) -> bool:
 
 
 def _export(run: Run) -> bool:
-    write_model(run.export_folder(LATENT_MODEL), load_denoiser(run), load_synthesis(run))
+    folder = run.export_folder(LATENT_MODEL)
+    write_latent_model(folder, load_denoiser(run), load_synthesis(run))
     return True
 
 
