@@ -92,7 +92,8 @@ class Walk:
 
 def entropies(shift: Tensor) -> list[float]:
     """Return the relative entropy of each block in bits."""
-    found: list[float] = (shift.double().square().sum(1) / (2 * math.log(2))).tolist()
+    # not every device has float64
+    found: list[float] = (shift.cpu().double().square().sum(1) / (2 * math.log(2))).tolist()
     return found
 
 

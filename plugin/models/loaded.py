@@ -83,7 +83,11 @@ def _tensors(holder: object, deep: int, seen: set[int]) -> Iterator[tuple[int, i
         return
     seen.add(id(holder))
     if isinstance(holder, torch.Tensor):
-        if holder.device.type != "meta":
+        if hasattr(holder, "__tensor_flatten__"):
+            # made of others, as quantised weights are: it has no memory of its own
+            for name in holder.__tensor_flatten__()[0]:
+                yield from _tensors(getattr(holder, name), deep, seen)
+        elif holder.device.type != "meta":
             storage = holder.untyped_storage()
             yield storage.data_ptr(), storage.nbytes()
     elif isinstance(holder, torch.nn.Module):
