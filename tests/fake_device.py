@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -37,10 +37,10 @@ class _Elsewhere(Tensor):
     held: Tensor
 
     @staticmethod
-    def __new__(cls, held: Tensor) -> _Elsewhere:
+    def __new__(cls, held: Tensor) -> Self:
         # a tensor of inference mode could not be a view of a parameter
         with torch.inference_mode(False):
-            made: _Elsewhere = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+            made: Self = torch.Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
                 cls,
                 held.size(),
                 strides=held.stride(),
@@ -131,7 +131,7 @@ class FakeDevice(ExitStack):
         super().__init__()
         self.made: Counter[tuple[str, str, torch.dtype]] = Counter()
 
-    def __enter__(self) -> FakeDevice:
+    def __enter__(self) -> Self:
         # a module's parameters become tensors of another class when they are moved
         overwrites = torch.__future__.get_overwrite_module_params_on_conversion()
         self.callback(torch.__future__.set_overwrite_module_params_on_conversion, overwrites)
