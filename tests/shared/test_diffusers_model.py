@@ -14,9 +14,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from photograph import psnr
 from PIL import Image
 from tiny_pipelines import KINDS, make_pipeline
 
@@ -62,11 +62,6 @@ def here(pipelines: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same, known to decoding."""
     monkeypatch.setenv("DIFFC_MODELS", str(pipelines))
     return pipelines
-
-
-def psnr(first: Image.Image, second: Image.Image) -> float:
-    difference = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
-    return 10 * math.log10(255**2 / max(float(np.mean(difference**2)), 1e-9))
 
 
 def through_autoencoder(photo: Image.Image, folder: Path) -> Image.Image:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from conftest import DATA
+from photograph import psnr
 from PIL import Image
 from safetensors import safe_open
 
@@ -59,11 +60,6 @@ def photograph() -> Image.Image:
     """A public-domain photograph (NASA, a part of the portrait of Eileen Collins)."""
     with Image.open(Path(DATA) / "photograph.jpg") as image:
         return image.convert("RGB")
-
-
-def psnr(first: Image.Image, second: Image.Image) -> float:
-    difference = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
-    return float(10 * np.log10(255**2 / np.mean(difference**2)))
 
 
 def test_the_default_is_a_file_that_opens_by_itself(
