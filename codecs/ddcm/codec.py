@@ -24,8 +24,7 @@ from diffc.codec import (
     option,
 )
 from diffc.codecs.ddcm.bitstream import MOST_CHARACTERS, DdcmParameters
-from diffc.codecs.shared.kinds import DIFFUSERS, PATCH
-from diffc.parameters import SEED_END
+from diffc.codecs.shared.declarations import DIFFUSERS, PATCH, region_option, seed_option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -58,12 +57,8 @@ class DdcmCodec(Codec):
         help="atoms a step (1 is DDCM); left out, what the posterior asks for block by block, which "
         "is better at every rate",
     )
-    seed: int = option(0, low=0, high=SEED_END - 1, help="of the codebook; 0 costs no bytes")
-    roi: Any = option(
-        None,
-        help="weights of the picture's size, an image or array, in [0, 1] or of bytes: bytes of the "
-        "file go where they are high",
-    )
+    seed: int = seed_option("the codebook")
+    roi: Any = region_option()
     target_psnr: float | None = option(
         None,
         low=5,

@@ -25,8 +25,7 @@ from diffc.codec import (
     option,
 )
 from diffc.codecs.dither.bitstream import DitherParameters
-from diffc.codecs.shared.kinds import DIFFUSERS, PATCH
-from diffc.parameters import SEED_END
+from diffc.codecs.shared.declarations import DIFFUSERS, PATCH, region_option, seed_option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,12 +59,8 @@ class DitherCodec(Codec):
         help="squared error, in squared steps of the quantiser, that is taken for a bit less; at 0 "
         "every coefficient is rounded to the nearest",
     )
-    seed: int = option(0, low=0, high=SEED_END - 1, help="of the dither; 0 costs no bytes")
-    roi: Any = option(
-        None,
-        help="weights of the picture's size, an image or array, in [0, 1] or of bytes: bytes of the "
-        "file go where they are high",
-    )
+    seed: int = seed_option("the dither")
+    roi: Any = region_option()
 
     def encode(self, picture: Picture, rate: Rate, progress: Progress = no_progress) -> Encoded:
         """Quantise the latent as finely as the rate allows."""

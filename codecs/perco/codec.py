@@ -26,7 +26,7 @@ from diffc.codec import (
     no_progress,
     option,
 )
-from diffc.parameters import SEED_END
+from diffc.codecs.shared.declarations import seed_option
 from diffc.registry import load_codec
 
 if TYPE_CHECKING:
@@ -56,12 +56,7 @@ class PercoCodec(Codec):
         help="what the picture shows, stored in the file; auto asks a captioning model. The embedded "
         "model has no text encoder, and does not draw by it",
     )
-    seed: int = option(
-        0,
-        low=0,
-        high=SEED_END - 1,
-        help="of the noise that decoding starts from; 0 costs no bytes",
-    )
+    seed: int = seed_option("the noise that decoding starts from")
 
     def encode(self, picture: Picture, rate: Rate, progress: Progress = no_progress) -> Encoded:
         """Find the tokens, and write as many of them as the rate allows."""

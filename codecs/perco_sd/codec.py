@@ -25,8 +25,9 @@ from diffc.codec import (
     no_progress,
     option,
 )
+from diffc.codecs.shared.declarations import seed_option
 from diffc.errors import OptionError, RateError
-from diffc.parameters import SEED_END, ByteReader, ByteWriter
+from diffc.parameters import ByteReader, ByteWriter
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,12 +60,7 @@ class PercoSdCodec(Codec):
         help="what the picture shows, stored in the file: decoding draws by it; auto asks a "
         "captioning model",
     )
-    seed: int = option(
-        0,
-        low=0,
-        high=SEED_END - 1,
-        help="of the noise that decoding starts from; 0 costs no bytes",
-    )
+    seed: int = seed_option("the noise that decoding starts from")
 
     def encode(self, picture: Picture, rate: Rate, progress: Progress = no_progress) -> Encoded:
         """Map the picture to its tokens."""

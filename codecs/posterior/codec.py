@@ -20,8 +20,7 @@ from diffc.codec import (
     no_progress,
     option,
 )
-from diffc.codecs.shared.kinds import DIFFUSERS, PATCH
-from diffc.parameters import SEED_END
+from diffc.codecs.shared.declarations import DIFFUSERS, PATCH, region_option, seed_option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -62,14 +61,8 @@ class PosteriorCodec(Codec):
         help="orthogonal candidates by fast transforms, or independent normals, which take many "
         "times as long",
     )
-    seed: int = option(
-        0, low=0, high=SEED_END - 1, help="of candidates and noise; 0 costs no bytes"
-    )
-    roi: Any = option(
-        None,
-        help="weights of the picture's size, an image or array, in [0, 1] or of bytes: bytes of the "
-        "file go where they are high",
-    )
+    seed: int = seed_option("candidates and noise")
+    roi: Any = region_option()
 
     def encode(self, picture: Picture, rate: Rate, progress: Progress = no_progress) -> Encoded:
         """Walk towards the picture until the rate is used up."""

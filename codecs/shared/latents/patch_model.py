@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from diffc.codecs.shared.declarations import PATCH as PATCH_KIND
 from diffc.codecs.shared.diffusion.denoisers import Denoiser
 from diffc.codecs.shared.diffusion.schedules import sigma_table
-from diffc.codecs.shared.kinds import PATCH as PATCH_KIND
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.shared.latents.patch_transform import PATCH
 from diffc.codecs.shared.latents.synthesis import Synthesis, SynthesisConfig

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from diffc.codecs.shared.declarations import DIFFUSERS
 from diffc.codecs.shared.diffusion.denoisers import TableDenoiser
 from diffc.codecs.shared.diffusion.schedules import flow_wrap, variance_preserving_wrap
-from diffc.codecs.shared.kinds import DIFFUSERS
 from diffc.codecs.shared.models import fast_dtype, load_once
 from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.stable_diffusion import prompt_embedding
