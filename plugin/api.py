@@ -327,7 +327,8 @@ def extract(source: Source) -> bytes:
     """Return the file of another format inside a DIFFC file, as it was put there.
 
     Of ``relay`` it is the base picture: the original JPEG, to the byte, of a file that was made
-    with ``keep_original=True``, else AVIF, HEIC, JPEG or WebP at the base's size.
+    with ``keep_original=True``, else AVIF, HEIC, JPEG, WebP or another codec's DIFFC file at the
+    base's size.
 
     Raises
     ------

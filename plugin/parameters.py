@@ -1,4 +1,4 @@
-"""A codec's parameters as bytes: bits, numbers, an optional seed, text.
+"""A codec's parameters as bytes: bits, numbers, an optional seed, bytes, text.
 
 What `ByteWriter` writes, `ByteReader` reads in the same order; it never reads past the end, and what
 no writer has made is a `FileError`.
@@ -49,6 +49,10 @@ class ByteWriter:
     def seed(self, value: int) -> ByteWriter:
         """Append a seed of 0 to 2**32 - 1; 0 takes no bytes."""
         return self.number(value, _SEED_BYTES) if value else self
+
+    def data(self, value: bytes) -> ByteWriter:
+        """Append bytes whose number is known from elsewhere."""
+        return self._append(value)
 
     def text(self, value: str) -> ByteWriter:
         """Append a text, which goes to the end of the parameters."""
@@ -117,6 +121,10 @@ class ByteReader:
     def seed(self, *, stored: bool) -> int:
         """Read a seed if one is ``stored``, which the file says elsewhere; else it is 0."""
         return self.number(_SEED_BYTES) if stored else 0
+
+    def data(self, length: int) -> bytes:
+        """Read so many bytes."""
+        return self._take(length)
 
     def text(self, longest: int) -> str:
         """Read a text of at most so many characters, which is all that is left."""

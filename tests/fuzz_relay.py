@@ -41,7 +41,7 @@ MOST_PIXELS = 1 << 14
 
 def sound_files() -> list[Coded]:
     """Return what files of several sizes, modes, scales, rates and bases hold."""
-    bases = ["av1"] + ["hevc"] * bool(importlib.util.find_spec("pillow_heif"))
+    bases = ["av1", "jpeg", "perco"] + ["hevc"] * bool(importlib.util.find_spec("pillow_heif"))
     made = []
     for number, size in enumerate(SIZES):
         for mode in ("L", "RGB"):

@@ -12,6 +12,9 @@ from diffc.codecs.relay.codec import SCALES
 from diffc.errors import FileError
 from diffc.parameters import ByteReader, ByteWriter
 
+OTHER_CODEC = 2
+"""Stands for a base by a codec of the registry, where others are numbered by their standard."""
+
 # a step of the level is a 24th of an octave, 3 %
 _LEVELS = 24
 # rows whose errors are summed at a time, for memory
@@ -25,7 +28,7 @@ class RelayParameters:
     Parameters
     ----------
     base : int
-        Identifier of the base picture's coder.
+        Identifier of the base picture's coder, or `OTHER_CODEC`.
     scale : float
         How many times smaller than the picture the base is, one of `SCALES`.
     grey : bool

@@ -1,4 +1,4 @@
-"""The ``relay`` codec: a standard's intra picture as base, restored by few steps of diffusion.
+"""The ``relay`` codec: a standard's or another codec's picture as base, restored by diffusion.
 
 Relay residual diffusion (RDEIC, arXiv 2410.02640): decoding starts from the base picture plus
 noise of its own error's size, and residual and noise leave together.  All that is entropy-coded
@@ -29,16 +29,19 @@ from diffc.codec import (
     no_progress,
     option,
 )
-from diffc.errors import RateError
+from diffc.errors import CodecNotAvailableError, RateError
 from diffc.parameters import SEED_END
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from torch import Tensor
 
-    from diffc.codecs.shared.base_pictures.coders import BaseCoder
+    from diffc.codecs.shared.base_pictures.coders import BaseCoder, BaseDecoder
 
 RESTORING = ModelKind("restoring", embedded={"tiny": "diffc.codecs:weights/relay-tiny"})
 SCALES = (1.0, 1.5, 2.0, 3.0)
+STANDARDS = ("av1", "hevc", "jpeg", "webp")
+"""Those that code bases; what else there is for it are other codecs."""
 
 # what is decoded together, with its padding
 _BATCH_PIXELS = 1 << 21
@@ -59,8 +62,9 @@ class RelayCodec(Codec):
 
     base: str = option(
         "av1",
-        choices=("av1", "hevc", "jpeg", "webp"),
-        help="standard that codes the base; hevc needs pillow-heif on both sides",
+        longest=1000,
+        help="what codes the base: av1, hevc (needs pillow-heif on both sides), jpeg or webp; or another "
+        "codec, with its model behind a colon if need be, such as perco or compressai:mbt2018-mean:1",
     )
     keep_original: bool = option(
         False,
@@ -84,6 +88,8 @@ class RelayCodec(Codec):
     def __post_init__(self) -> None:
         """Check types and ranges."""
         super().__post_init__()
+        if self.base not in STANDARDS:
+            self._other_codec()
         if self.speed is not None and self.base != "av1":
             raise ValueError(f"speed is that of base 'av1', not of {self.base!r}: leave it out")
         if self.keep_original and (self.base not in ("av1", "jpeg") or self.scale not in (None, 1)):
@@ -99,18 +105,16 @@ class RelayCodec(Codec):
 
     def encode(self, picture: Picture, rate: Rate, progress: Progress = no_progress) -> Encoded:
         """Code the base picture that fits the rate, and measure its error."""
-        from diffc.codecs.relay.bitstream import RelayParameters, error_level, packed_length
-        from diffc.codecs.relay.rate_search import (
-            ROUGH,
-            UNUSED,
-            Trials,
-            at_quality,
-            base_size,
-            fit,
-            refine_base,
-            smallest,
+        from diffc.codecs.relay.bitstream import (
+            OTHER_CODEC,
+            RelayParameters,
+            error_level,
+            packed_length,
         )
+        from diffc.codecs.relay.codec_base import CodecBase, encode_base
+        from diffc.codecs.relay.rate_search import base_size
         from diffc.codecs.shared import models
+        from diffc.codecs.shared.base_pictures.coders import base_coder
         from diffc.codecs.shared.pictures import grey_or_color
         from diffc.devices import device_of
 
@@ -120,30 +124,71 @@ class RelayCodec(Codec):
             from diffc.codecs.relay.kept_original import encode_original
 
             return replace(encode_original(picture, rate, self.seed), fingerprint=fingerprint)
-        coder, fast = self._coders()
         original = grey_or_color(picture.pixels)
-        trials = Trials(fast, original, self.scale)
         progress(0, 2)
-        if rate.bounded:
-            length = packed_length(self.seed)
-            room = rate.room(length)
-            found = fit(trials, room, UNUSED if coder is fast else ROUGH)
-            if found is None:
-                largest = partial(trials.length, trials.scales[0], trials.last)
-                raise RateError(length + smallest(trials)[1], lambda: length + largest())
-            scale, index = found
-            progress(1, 2)
-            coded = refine_base(trials, coder, scale, index, room)
+        length = packed_length(self.seed)
+        if self.base in STANDARDS:
+            standard = base_coder(self.base)
+            decoder: BaseDecoder = standard
+            number = standard.identifier
+            scale, coded = self._by_standard(original, rate, length, progress)
         else:
-            kept = trials if coder is fast else Trials(coder, original, self.scale)
-            scale, index = at_quality(kept, rate.quality, trials)
-            coded = kept.coded(scale, index)
+            codec = self._other_codec()
+            decoder = CodecBase(DecodeOptions(device=self.device, model=codec.model))
+            number = OTHER_CODEC
+            scale, coded = encode_base(codec, original, rate, length, self.scale)
+            progress(1, 2)
         grey = original.mode == "L"
-        base = coder.decode(coded, base_size(original.size, scale), grey=grey)
+        base = decoder.decode(coded, base_size(original.size, scale), grey=grey)
         level = error_level(original, base)
-        parameters = RelayParameters(coder.identifier, scale, grey, level, self.seed)
+        parameters = RelayParameters(number, scale, grey, level, self.seed)
         progress(2, 2)
         return Encoded(coded, parameters.pack(), fingerprint)
+
+    def _by_standard(
+        self, original: Image, rate: Rate, length: int, progress: Progress
+    ) -> tuple[float, bytes]:
+        """Return scale and bytes of a standard's base that fits, beside so many bytes of parameters."""
+        from diffc.codecs.relay.rate_search import (
+            ROUGH,
+            UNUSED,
+            Trials,
+            at_quality,
+            fit,
+            refine_base,
+            smallest,
+        )
+
+        coder, fast = self._coders()
+        trials = Trials(fast, original, self.scale)
+        if not rate.bounded:
+            kept = trials if coder is fast else Trials(coder, original, self.scale)
+            scale, index = at_quality(kept, rate.quality, trials)
+            return scale, kept.coded(scale, index)
+        room = rate.room(length)
+        found = fit(trials, room, UNUSED if coder is fast else ROUGH)
+        if found is None:
+            largest = partial(trials.length, trials.scales[0], trials.last)
+            raise RateError(length + smallest(trials)[1], lambda: length + largest())
+        scale, index = found
+        progress(1, 2)
+        return scale, refine_base(trials, coder, scale, index, room)
+
+    def _other_codec(self) -> Codec:
+        """Return the codec that codes the base, of those that are no standard's."""
+        from diffc.registry import known_codecs, load_codec
+
+        name, _, model = self.base.partition(":")
+        if name == self.name or name not in known_codecs():
+            raise ValueError(
+                f"base is {', '.join(STANDARDS)}, or another codec that is here, with a model if need be "
+                f"as in 'compressai:mbt2018-mean:1', not {self.base[:100]!r}: choose one of them"
+            )
+        try:
+            kind = load_codec(name)
+        except CodecNotAvailableError as error:
+            raise ValueError(f"base={self.base[:100]!r}: {error}") from error
+        return kind(model=model or None, device=self.device)
 
     def _coders(self) -> tuple[BaseCoder, BaseCoder]:
         """Return the coder of what is kept, and that of the search."""
@@ -169,32 +214,35 @@ class RelayCodec(Codec):
         """Decode pictures, neighbours of equal size and model together."""
         import torch
 
-        from diffc.codecs.relay.bitstream import RelayParameters
-        from diffc.codecs.relay.decoder import enlarged_base, render
+        from diffc.codecs.relay.bitstream import OTHER_CODEC, RelayParameters
+        from diffc.codecs.relay.codec_base import options_of_both
+        from diffc.codecs.relay.decoder import base_decoder, enlarged_base, render
         from diffc.codecs.relay.kept_original import consistent_with_base
         from diffc.codecs.relay.model import RestoringModel
         from diffc.codecs.shared import models
-        from diffc.codecs.shared.base_pictures.coders import base_coder
         from diffc.progress import part_of
 
         made: list[Tensor] = []
         for (_, size), group in groupby(coded, lambda each: (each.fingerprint, each.size)):
             together = list(group)
-            model = models.recorded(RestoringModel, cls, together[0], options)
+            known = [RelayParameters.unpack(each.parameters) for each in together]
+            ours = theirs = options
+            if any(each.base == OTHER_CODEC for each in known):
+                ours, theirs = options_of_both(options)
+            model = models.recorded(RestoringModel, cls, together[0], ours)
             count = max(1, _BATCH_PIXELS // math.prod(s + -s % model.multiple for s in size))
             for start in range(0, len(together), count):
-                part = together[start : start + count]
-                found = [RelayParameters.unpack(each.parameters) for each in part]
+                part, found = together[start : start + count], known[start : start + count]
                 pairs = list(zip(part, found, strict=True))
-                bases = [enlarged_base(each.payload, each.size, known) for each, known in pairs]
-                families = [base_coder(k.base).family(each.payload) for each, k in pairs]
+                bases = [enlarged_base(each.payload, each.size, of, theirs) for each, of in pairs]
+                families = [base_decoder(of, theirs).family(each.payload) for each, of in pairs]
                 progress = part_of(options.progress, len(made), len(part), len(coded))
                 with torch.inference_mode():
                     shown = replace(options, progress=progress)
                     pictures = render(bases, found, families, model, shown)
                 made += [
-                    consistent_with_base(pixels, each.payload, known)
-                    for pixels, (each, known) in zip(pictures, pairs, strict=True)
+                    consistent_with_base(pixels, each.payload, of)
+                    for pixels, (each, of) in zip(pictures, pairs, strict=True)
                 ]
         return made
 
@@ -202,9 +250,9 @@ class RelayCodec(Codec):
     def file_inside(cls, coded: Coded) -> bytes:
         """Return the base picture as a file that other programs open."""
         from diffc.codecs.relay.bitstream import RelayParameters
+        from diffc.codecs.relay.decoder import base_decoder
         from diffc.codecs.relay.rate_search import base_size
-        from diffc.codecs.shared.base_pictures.coders import base_coder
 
         known = RelayParameters.unpack(coded.parameters)
         small = base_size(coded.size, known.scale)
-        return base_coder(known.base).file_of(coded.payload, small, grey=known.grey)
+        return base_decoder(known, DecodeOptions()).file_of(coded.payload, small, grey=known.grey)

@@ -14,10 +14,11 @@ from PIL import Image
 from torch import Tensor
 
 from diffc.codec import DecodeOptions
-from diffc.codecs.relay.bitstream import RelayParameters
+from diffc.codecs.relay.bitstream import OTHER_CODEC, RelayParameters
+from diffc.codecs.relay.codec_base import CodecBase
 from diffc.codecs.relay.network import FAMILIES, Condition
 from diffc.codecs.relay.rate_search import base_size
-from diffc.codecs.shared.base_pictures.coders import base_coder
+from diffc.codecs.shared.base_pictures.coders import BaseDecoder, base_coder
 from diffc.codecs.shared.diffusion.samplers import add_noise
 from diffc.codecs.shared.pictures import PictureRows
 from diffc.codecs.shared.tiling.exact import strips
@@ -175,11 +176,20 @@ def restore(
     return y
 
 
+def base_decoder(parameters: RelayParameters, options: DecodeOptions) -> BaseDecoder:
+    """Return what decodes a file's base; the options are for a codec that has coded it."""
+    number = parameters.base
+    return CodecBase(options) if number == OTHER_CODEC else base_coder(number)
+
+
 def enlarged_base(
-    payload: bytes, size: tuple[int, int], parameters: RelayParameters
+    payload: bytes,
+    size: tuple[int, int],
+    parameters: RelayParameters,
+    options: DecodeOptions | None = None,
 ) -> Image.Image:
     """Return z_c: a file's base picture, decoded and enlarged to a size (width, height)."""
-    coder = base_coder(parameters.base)
+    coder = base_decoder(parameters, options or DecodeOptions())
     small = base_size(size, parameters.scale)
     base = coder.decode(payload, small, grey=parameters.grey)
     return base.resize(size, Image.Resampling.BICUBIC)

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from diffc.cli.items import Item, check_target, write
+from diffc.container.layout import MAGIC
 from diffc.file_io import STANDARD
 
-_EXTENSIONS = {b"\xff\xd8": ".jpg", b"RIFF": ".webp"}
+# a DIFFC file inside a DIFFC file must not be written over that
+_EXTENSIONS = {b"\xff\xd8": ".jpg", b"RIFF": ".webp", MAGIC: ".base.diffc"}
 _BRANDS = {b"avif": ".avif", b"heic": ".heic"}
 
 

@@ -25,9 +25,9 @@ def test_an_unknown_name_is_the_callers_mistake() -> None:
         base_coder("jxl")
 
 
-@pytest.mark.parametrize("identifier", [2, 255])
+@pytest.mark.parametrize("identifier", [2, 7, 255])
 def test_an_unknown_identifier_is_the_files(identifier: int) -> None:
-    with pytest.raises(FileError, match=f"0, 1, 3 or 4, not {identifier}"):
+    with pytest.raises(FileError, match=f"number 0 to 4, not {identifier}"):
         base_coder(identifier)
 
 

@@ -17,7 +17,38 @@ from diffc.codecs.shared.base_pictures.whole_files import JpegCoder, WebpCoder
 from diffc.errors import FileError, OptionError
 
 
-class BaseCoder(Protocol):
+class BaseDecoder(Protocol):
+    """Shows coded pictures."""
+
+    def decode(self, coded: bytes, size: tuple[int, int], *, grey: bool) -> Image.Image:
+        """Return the picture, RGB or L if `grey`, of exactly `size` (width, height in pixels).
+
+        Raises
+        ------
+        OSError
+            The bytes are no such picture, or the decoder is not installed.
+        """
+
+    def family(self, coded: bytes) -> str:
+        """Return what its errors are like: a name by which restoring networks know it.
+
+        Raises
+        ------
+        OSError
+            The bytes are no such picture.
+        """
+
+    def file_of(self, coded: bytes, size: tuple[int, int], *, grey: bool) -> bytes:
+        """Return a file that other programs open.
+
+        Raises
+        ------
+        OSError
+            The bytes are no such picture.
+        """
+
+
+class BaseCoder(BaseDecoder, Protocol):
     """Codes a picture, with what its decoder knows anyway left out.
 
     Attributes
@@ -53,35 +84,8 @@ class BaseCoder(Protocol):
             The picture or quality is wrong, or this installation cannot encode.
         """
 
-    def decode(self, coded: bytes, size: tuple[int, int], *, grey: bool) -> Image.Image:
-        """Return the picture, RGB or L if `grey`, of exactly `size` (width, height in pixels).
 
-        Raises
-        ------
-        OSError
-            The bytes are no such picture, or the decoder is not installed.
-        """
-
-    def family(self, coded: bytes) -> str:
-        """Return what its errors are like: a name by which restoring networks know it.
-
-        Raises
-        ------
-        OSError
-            The bytes are no such picture.
-        """
-
-    def file_of(self, coded: bytes, size: tuple[int, int], *, grey: bool) -> bytes:
-        """Return a file of the standard that other programs open.
-
-        Raises
-        ------
-        OSError
-            The bytes are no such picture.
-        """
-
-
-# 2 is kept free for a learned base
+# 2 stands for codecs that are no standard's
 _CODERS: tuple[BaseCoder, ...] = (Av1Coder(), HevcCoder(), JpegCoder(), WebpCoder())
 
 
@@ -103,6 +107,6 @@ def base_coder(name_or_identifier: str | int) -> BaseCoder:
         names_or = f"{', '.join(names)} or {last}"
         raise OptionError(f"a base picture is coded by {names_or}, not {name_or_identifier!r}")
     raise FileError(
-        f"a base picture is coded by number 0, 1, 3 or 4, not {name_or_identifier}: the file is damaged "
+        f"a base picture is coded by number 0 to 4, not {name_or_identifier}: the file is damaged "
         "or newer than this diffc"
     )
