@@ -89,6 +89,9 @@ class ModelKind:
     converter : str
         ``"package.module:function"`` that makes a model's folder of a released checkpoint, from
         (weights, the network's arguments, folder); empty if there is none.
+    published : str
+        ``"package:folder/models.json"``, the models of this kind that others publish, in the form
+        of `diffc.models.table`; empty if none are known.
     """
 
     name: str
@@ -97,6 +100,7 @@ class ModelKind:
     parts: tuple[tuple[str, ...], ...] = ()
     texts: bool = False
     converter: str = ""
+    published: str = ""
 
 
 @dataclass(frozen=True)

@@ -309,6 +309,18 @@ def declarations() -> dict[str, type[Codec]]:
     return {name: each for name, each in found.items() if each is not None} | _loaded
 
 
+def import_offered() -> None:
+    """Import the codecs that other packages offer, so that `declarations` has them, too.
+
+    What cannot be imported is warned of.
+    """
+    for name in _entry_points():
+        try:
+            declaration(name)
+        except CodecNotAvailableError as error:
+            warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+
+
 def model_kinds() -> dict[str, ModelKind]:
     """Return the kinds of models that these codecs use, by name."""
     return {kind.name: kind for each in declarations().values() for kind in each.kinds}

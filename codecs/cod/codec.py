@@ -31,7 +31,11 @@ if TYPE_CHECKING:
 
     from diffc.codecs.cod.config import CodConfig
 
-COD = ModelKind("cod", converter="diffc.codecs.cod.convert:write_model")
+COD = ModelKind(
+    "cod",
+    converter="diffc.codecs.cod.convert:write_model",
+    published="diffc.codecs.cod:models.json",
+)
 
 
 @dataclass(frozen=True)

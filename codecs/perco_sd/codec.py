@@ -38,6 +38,7 @@ PERCO_SD = ModelKind(
     parts=(("unet",), ("hyper_enc",), ("vae",)),
     # without a caption, the text is the empty one
     texts=True,
+    published="diffc.codecs.perco_sd:models.json",
 )
 _MOST_TOKENS = 1 << 28
 

@@ -9,7 +9,10 @@ from diffc.parameters import SEED_END
 
 PATCH = ModelKind("patch", embedded={"tiny": "diffc.codecs:weights/tiny"})
 DIFFUSERS = ModelKind(
-    "diffusers", mark="model_index.json", parts=(("unet", "transformer"), ("vae",))
+    "diffusers",
+    mark="model_index.json",
+    parts=(("unet", "transformer"), ("vae",)),
+    published="diffc.codecs.shared.stable_diffusion:models.json",
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from diffc.cli.items import run_all
@@ -56,8 +57,16 @@ def _action(actions: Any, name: str, run: Callable[..., int], text: str) -> Any:
     parser = actions.add_parser(
         name, help=text, description=f"{text[0].upper()}{text[1:]}.", allow_abbrev=False
     )
-    parser.set_defaults(run=run, usage=parser.error)
+    parser.set_defaults(run=partial(_run, run), usage=parser.error)
     return parser
+
+
+def _run(run: Callable[[argparse.Namespace], int], args: argparse.Namespace) -> int:
+    from diffc.registry import import_offered
+
+    # other packages' codecs know models, too
+    import_offered()
+    return run(args)
 
 
 def _add_convert(actions: Any) -> None:

@@ -1,12 +1,30 @@
-"""The table of known models, signed off by hand: table.json beside this module."""
+"""The models that others publish, as the codecs that use them know them.
+
+A kind of models names its table (`diffc.codec.ModelKind.published`), a file in JSON that lies with
+the codec and is signed off by hand: a list of objects with the fields of `KnownModel`, less the
+kind.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
+
+from diffc.codec import ModelKind
+from diffc.errors import FileError
+from diffc.models.identity import CAPTIONER
+from diffc.models.names import is_hub_id, is_own_name
+from diffc.registry import model_kinds
+
+COMMERCIAL = ("yes", "no", "conditions", "unknown")
+# no codec's: they describe a picture before any of these codes it
+_CAPTIONERS = ModelKind(CAPTIONER, published="diffc.models:captioners.json")
+_REVISION = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -32,7 +50,7 @@ class KnownModel:
     licence, licence_url : str
         Of the weights.
     commercial : str
-        ``yes``, ``no``, ``conditions`` or ``unknown``.
+        One of `COMMERCIAL`.
     places : dict
         Hub ids that serve the same files, the preferred one first, and the commit to fetch from
         each; None is the newest.  Empty if it can only be fetched by hand.
@@ -72,18 +90,76 @@ class KnownModel:
         return sum(filter(None, sizes)) if sizes and None not in sizes else None
 
 
-@lru_cache(maxsize=1)
 def known_models() -> dict[str, KnownModel]:
-    """Return the table, by name."""
-    text = files("diffc.models").joinpath("table.json").read_text(encoding="utf-8")
-    return {each["name"]: entry_of(each) for each in json.loads(text)["models"]}
+    """Return the models of all codecs that are known in this process, and captioners, by name.
+
+    Raises
+    ------
+    FileError
+        If a table is damaged.
+    """
+    found: dict[str, KnownModel] = {}
+    for kind in (*model_kinds().values(), _CAPTIONERS):
+        for entry in _read(kind.published, kind.name) if kind.published else ():
+            found.setdefault(entry.name, entry)
+    return found
+
+
+@lru_cache(maxsize=64)
+def _read(location: str, kind: str) -> tuple[KnownModel, ...]:
+    """Read the table at ``"package:folder/models.json"``, a list of models of a kind."""
+    package, _, inside = location.partition(":")
+    try:
+        place = files(package)
+        for part in inside.split("/"):
+            place = place.joinpath(part)
+        entries = json.loads(place.read_text(encoding="utf-8"))
+        return tuple(entry_of({"kind": kind, **each}) for each in entries)
+    except (OSError, ImportError, TypeError, ValueError, AttributeError) as error:
+        raise FileError(
+            f"{location!r} is no table of models of kind {kind!r} ({error}): install its package "
+            "anew, or tell its author"
+        ) from error
 
 
 def entry_of(data: dict[str, Any]) -> KnownModel:
-    """Return an entry of its JSON object."""
+    """Return an entry of its JSON object.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none.
+    """
     known = {name: KnownFile(**each) for name, each in data.get("files", {}).items()}
     marks = tuple(data.get("fingerprints", ()))
-    return KnownModel(**{**data, "files": known, "fingerprints": marks})
+    entry = KnownModel(**{**data, "files": known, "fingerprints": marks})
+    if fault := _fault(entry):
+        raise ValueError(f"the model {entry.name[:60]!r} {fault}")
+    return entry
+
+
+def _fault(entry: KnownModel) -> str:
+    """Say what is wrong with an entry; empty if nothing is."""
+    if not is_own_name(entry.name):
+        return "has a name that is none of a model's"
+    if entry.commercial not in COMMERCIAL:
+        return f"is for commercial use {' or '.join(COMMERCIAL)}, not {entry.commercial!r}"
+    if not all(is_hub_id(place) for place in entry.places):
+        return "lies at places account/name of the hub, and one of these is none"
+    if not all(each is None or _REVISION.fullmatch(each) for each in entry.places.values()):
+        return "is fetched from a commit of 40 hexadecimal digits, or from the newest"
+    if not all(_is_inside(path) for path in entry.files):
+        return "has files inside its folder, and one of these is not"
+    hashes = [each.sha256 for each in entry.files.values()]
+    if not all(each is None or _SHA256.fullmatch(each) for each in hashes):
+        return "has SHA-256 hashes of 64 hexadecimal digits, and one of these is none"
+    if not {entry.checkpoint, entry.config} <= {None, *entry.files}:
+        return "converts a checkpoint and a configuration that are among its files"
+    return ""
+
+
+def _is_inside(path: str) -> bool:
+    return not {"..", ".", ""} & set(path.split("/"))
 
 
 def entry_named(name: str) -> KnownModel | None:

@@ -266,6 +266,16 @@ def test_of_two_entry_points_the_same_one_wins_in_any_order(
         assert registry.load_codec("both").__module__ == "offered_one"
 
 
+def test_all_that_others_offer_is_imported_where_models_are_asked_for(offer: Any) -> None:
+    offer("good", "good", "offered_good:Found", CODEC_MODULE.format(name="good"))
+    offer("bad", "bad", "offered_bad:Found", "import no_such_module")
+    assert "good" not in registry.declarations()
+    with pytest.warns(RuntimeWarning, match="codec 'bad' cannot be imported .*no_such_module"):
+        registry.import_offered()
+    assert registry.declarations()["good"].__module__ == "offered_good"
+    assert "bad" not in registry.declarations()
+
+
 def test_a_malformed_entry_point_name_is_ignored_aloud(offer: Any) -> None:
     offer("shouting", "LOUD", "offered_loud:Found")
     with pytest.warns(RuntimeWarning, match="shouting offers .* invalid name 'LOUD'"):
