@@ -10,82 +10,20 @@ picture takes is extrapolated from that, unless ``--whole`` codes one.
 from __future__ import annotations
 
 import argparse
-import json
 import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from PIL import Image
+from random_models import write_pipeline
 
 import diffc
 from diffc.codecs.shared.stable_diffusion import pipeline
-from diffc.codecs.shared.stable_diffusion.prompt_embedding import EMPTY_PROMPT, TOKENS
-from diffc.models.identity import fingerprint
-
-UNET: dict[str, Any] = {
-    "sample_size": 64,
-    "attention_head_dim": (5, 10, 20, 20),
-    "cross_attention_dim": 1024,
-    "use_linear_projection": True,
-}
-VAE: dict[str, Any] = {
-    "block_out_channels": (128, 256, 512, 512),
-    "down_block_types": ("DownEncoderBlock2D",) * 4,
-    "up_block_types": ("UpDecoderBlock2D",) * 4,
-    "layers_per_block": 2,
-}
-
-
-def write_pipeline(folder: Path) -> None:
-    """Write a directory without text encoder, with a made-up empty prompt."""
-    import diffusers
-    from safetensors.torch import save_file
-
-    with in_precision(torch.bfloat16):
-        for name, kind, sizes in (
-            ("unet", diffusers.UNet2DConditionModel, UNET),
-            ("vae", diffusers.AutoencoderKL, VAE),
-        ):
-            network = kind(**sizes)
-            count = sum(weight.numel() for weight in network.parameters())
-            print(f"{name}: {count / 1e6:.0f} million parameters")
-            network.save_pretrained(folder / name)
-            del network
-    diffusers.DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        prediction_type="v_prediction",
-    ).save_pretrained(folder / "scheduler")
-    index = {
-        "scheduler": ["diffusers", "DDIMScheduler"],
-        "unet": ["diffusers", "UNet2DConditionModel"],
-        "vae": ["diffusers", "AutoencoderKL"],
-    }
-    (folder / "model_index.json").write_text(json.dumps(index))
-    save_file(
-        {"hidden": torch.randn(1, TOKENS, 1024)},
-        folder / EMPTY_PROMPT,
-        metadata={"fingerprint": fingerprint(folder).hex()},
-    )
-
-
-@contextmanager
-def in_precision(dtype: torch.dtype) -> Iterator[None]:
-    """Make new parameters of a type."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 @dataclass(frozen=True)
@@ -147,7 +85,8 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        write_pipeline(folder)
+        for name, count in write_pipeline(folder).items():
+            print(f"{name}: {count / 1e6:.0f} million parameters")
         print(f"written: {memory(options.device)} at most")
         measure(folder, options)
 
