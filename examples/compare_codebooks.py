@@ -126,7 +126,7 @@ def main() -> None:
                 started = time.process_time()
                 with torch.inference_mode():
                     walk_to_size(walk, round(bpp * 512 * 512 / 8), lambda step, total: None)
-                    made = model.synthesise(walk.denoise(), model.sigmas[walk.state.time])
+                    made = model.synthesise(walk.denoise(), model.sigmas[walk.state.time], 0.0, 0)
                 seconds = time.process_time() - started
                 psnr = -10 * math.log10(float((made - pixels).square().mean()))
                 rows.setdefault((name, bpp), []).append((psnr, seconds))

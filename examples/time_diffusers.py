@@ -102,7 +102,9 @@ def measure(folder: Path, options: argparse.Namespace) -> None:
     level = torch.tensor([model.sigmas[500]], dtype=torch.float32, device=latent.device)
     step = seconds(lambda: model.denoiser(latent, level), options.device, options.times)
     print(f"one evaluation of the denoiser: {step}; {memory(options.device)} at most")
-    synthesised = seconds(lambda: model.synthesise(latent, model.sigmas[0]), options.device, 1)
+    synthesised = seconds(
+        lambda: model.synthesise(latent, model.sigmas[0], 0.0, 0), options.device, 1
+    )
     print(f"autoencoder: {analysed} to the latent, {synthesised} to pixels")
     print(f"{options.side}x{options.side}: {memory(options.device)} at most")
     for steps in options.steps:

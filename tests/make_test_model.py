@@ -24,7 +24,7 @@ from diffc.codecs.relay.training import write_restoring_model
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.shared.latents.patch_transform import PATCH
 from diffc.codecs.shared.latents.synthesis import Synthesis, SynthesisConfig
-from diffc.codecs.shared.latents.training import write_latent_model
+from diffc.codecs.shared.latents.training_export import write_latent_model
 
 CHANNELS = 48
 

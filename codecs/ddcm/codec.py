@@ -115,11 +115,12 @@ class DdcmCodec(Codec):
         import torch
 
         from diffc.codecs.ddcm.decoder import walk_again
-        from diffc.codecs.shared.latents.models import recorded
+        from diffc.codecs.shared.latents.models import realism_of, recorded
         from diffc.codecs.shared.pictures import crop
 
         found = DdcmParameters.unpack(coded.parameters)
         with torch.inference_mode():
             model = recorded(cls, coded, options, found.prompt)
             latent, sigma = walk_again(coded, found, model, options)
-            return crop(model.synthesise(latent, sigma), coded.size)
+            pixels = model.synthesise(latent, sigma, realism_of(options), found.seed)
+            return crop(pixels, coded.size)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from diffc.codec import Progress, Rate, no_progress
 from diffc.codecs.ddcm.encoder import EncoderWalk, walk_to_psnr, walk_to_size, walk_to_time
-from diffc.codecs.shared.latents.models import LatentModel
+from diffc.codecs.shared.latents.models import DEFAULT_REALISM, LatentModel
 from diffc.codecs.shared.latents.walk import finish, quality_time
 from diffc.errors import RateError
 
@@ -75,9 +75,10 @@ def _walk_to_psnr(
     progress: Progress,
 ) -> None:
     height, width = pixels.shape[1:]
+    seed = walk.codebook.seed
 
     def psnr(latent: Tensor, sigma: float) -> float:
-        made = model.synthesise(latent, sigma)[0, :, :height, :width].cpu()
+        made = model.synthesise(latent, sigma, DEFAULT_REALISM, seed)[0, :, :height, :width].cpu()
         # the file is opened as 8 bits; a sum of integers is the same on any number of threads
         difference = made.mul(255).round().int() - pixels.mul(255).round().int()
         error = int(difference.square().sum(dtype=torch.int64)) / difference.numel()

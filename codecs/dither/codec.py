@@ -99,7 +99,7 @@ class DitherCodec(Codec):
         """Read the integers, then denoise what they stand for."""
         import torch
 
-        from diffc.codecs.dither.decoder import DEFAULT_REALISM, default_steps, denoise, render
+        from diffc.codecs.dither.decoder import default_steps, denoise, render
         from diffc.codecs.dither.quantiser import read_latent
         from diffc.codecs.shared.latents.models import latent_shape, recorded
         from diffc.codecs.shared.pictures import crop
@@ -113,8 +113,9 @@ class DitherCodec(Codec):
             )
             latent = read_latent(coded, found, latent_shape(model, coded.size))
             steps = default_steps(model) if options.steps is None else options.steps
-            realism = DEFAULT_REALISM if options.realism is None else options.realism
             x0hat, sigma = denoise(
                 model, latent.to(model.device), found.time, steps, options.progress
             )
-            return crop(render(model, x0hat, sigma, realism), coded.size)
+            if steps == 0:
+                return crop(model.reconstruct(x0hat), coded.size)
+            return crop(render(model, x0hat, sigma, options.realism, found.seed), coded.size)

@@ -10,10 +10,7 @@ from torch import Tensor
 from diffc.codec import Progress, no_progress
 from diffc.codecs.shared.diffusion.samplers import ddim_step
 from diffc.codecs.shared.diffusion.schedules import even_times
-from diffc.codecs.shared.latents.models import LatentModel
-
-DEFAULT_REALISM = 0.0
-"""What measures best with the embedded model, see docs/dither.md."""
+from diffc.codecs.shared.latents.models import DEFAULT_REALISM, LatentModel
 
 
 def default_steps(model: LatentModel) -> int:
@@ -42,10 +39,10 @@ def denoise(
     Returns
     -------
     tuple
-        The estimate of the clean latent, and the level that it was made at.
+        The estimate of the clean latent, and the level.
     """
     if steps == 0:
-        return latent, model.sigmas[0]
+        return latent, model.sigmas[time]
     places = even_times(time, 0, steps)[:-1] if time else [0]
     path = [model.sigmas[place] for place in places]
     x = latent
@@ -54,14 +51,16 @@ def denoise(
         progress(step + 1, len(path))
     estimate = _denoised(model, x, path[-1])
     progress(len(path), len(path))
-    return estimate, path[-1]
+    return estimate, path[0]
 
 
 def _denoised(model: LatentModel, x: Tensor, sigma: float) -> Tensor:
     return model.denoiser(x, torch.full((len(x),), sigma, dtype=torch.float32, device=x.device))
 
 
-def render(model: LatentModel, latent: Tensor, sigma: float, realism: float) -> Tensor:
+def render(
+    model: LatentModel, latent: Tensor, sigma: float, realism: float | None, seed: int
+) -> Tensor:
     """Return pixels (1, 3, H, W) in [0, 1] of a latent's estimate.
 
     Parameters
@@ -71,13 +70,18 @@ def render(model: LatentModel, latent: Tensor, sigma: float, realism: float) -> 
     latent : Tensor
         The estimate, (1, channels, rows, columns).
     sigma : float
-        The noise level that it was made at.
-    realism : float
-        From 0, what the latent says and nothing else, to 1, what the learned synthesis makes of it.
+        The noise level that matches the latent's error.
+    realism : float, optional
+        From 0, the picture of least squared error, to 1, the most natural one.  Where no network
+        draws detail, what the latent says is mixed with what the learned synthesis makes of it.
+    seed : int
+        Of noise that detail is drawn from.
     """
-    if realism == 0:
+    if model.draws:
+        return model.synthesise(
+            latent, sigma, DEFAULT_REALISM if realism is None else realism, seed
+        )
+    if not realism:
         return model.reconstruct(latent)
-    made = model.synthesise(latent, sigma)
-    if realism == 1:
-        return made
+    made = model.synthesise(latent, sigma, realism, seed)
     return made.mul_(realism).add_(model.reconstruct(latent), alpha=1 - realism)

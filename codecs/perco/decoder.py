@@ -15,7 +15,8 @@ from diffc.codecs.shared.diffusion.schedules import edm_sigmas
 DEFAULT_STEPS = 4
 # the level of the last step, and that of the only one: see docs/perco.md
 LAST_LEVEL, ONLY_LEVEL = 0.15, 0.5
-# the mean of tokens is as smooth as an estimate from this much noise
+DEFAULT_REALISM = 1.0
+# the mean of tokens is smoother than what is drawn, as from so many times the noise
 MEAN_LEVEL = 4.0
 
 
@@ -33,14 +34,14 @@ def decoding_levels(share: float, steps: int) -> list[float]:
     return edm_sigmas(start_level(share, steps), LAST_LEVEL, steps)
 
 
-def render(
+def estimate(
     model: TokenModel,
     tokens: Tokens,
     present: Sequence[Tensor],
     seed: int,
     options: DecodeOptions,
-) -> Tensor:
-    """Draw a picture that tokens could have been taken from.
+) -> tuple[Tensor, float]:
+    """Draw a latent that tokens could have been taken from.
 
     Parameters
     ----------
@@ -57,19 +58,42 @@ def render(
 
     Returns
     -------
-    Tensor
-        Pixels (1, 3, H, W) in [0, 1], sides multiples of the model's.
+    tuple
+        The estimate (1, channels, rows, columns), and the level that its synthesis is told.
     """
     condition = model.condition(tokens, present)
     mean = model.mean(condition)
-    realism = 1.0 if options.realism is None else options.realism
-    if realism == 0:
-        return model.synthesise(mean, MEAN_LEVEL)
-    steps = options.at_least_one_step(DEFAULT_STEPS)
     share = sum(int(each.sum()) for each in present) / present[-1].numel()
+    realism = realism_of(options)
+    if realism == 0:
+        return mean, MEAN_LEVEL * start_level(share, DEFAULT_STEPS)
+    steps = options.at_least_one_step(DEFAULT_STEPS)
     sigmas = decoding_levels(share, steps)
     noise = initial_noise(seed, (mean.shape[1], mean.shape[2], mean.shape[3]), model.device)
     denoiser = model.denoiser(condition, 1.0 if options.guidance is None else options.guidance)
     x = add_noise(mean, noise, sigmas[0])
     made = sample_ddim(denoiser, x, [*sigmas, 0.0], options.progress)
-    return model.synthesise(mean.lerp(made, realism), sigmas[-1])
+    return mean.lerp(made, realism), start_level(share, DEFAULT_STEPS)
+
+
+def realism_of(options: DecodeOptions) -> float:
+    """Return the realism that is asked for."""
+    return DEFAULT_REALISM if options.realism is None else options.realism
+
+
+def render(
+    model: TokenModel,
+    tokens: Tokens,
+    present: Sequence[Tensor],
+    seed: int,
+    options: DecodeOptions,
+) -> Tensor:
+    """Draw a picture that tokens could have been taken from; see `estimate`.
+
+    Returns
+    -------
+    Tensor
+        Pixels (1, 3, H, W) in [0, 1], sides multiples of the model's.
+    """
+    latent, level = estimate(model, tokens, present, seed, options)
+    return model.synthesise(latent, level, realism_of(options), seed)

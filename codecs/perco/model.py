@@ -22,11 +22,16 @@ from diffc.codecs.perco.tokeniser import (
     Tokens,
 )
 from diffc.codecs.shared import models
-from diffc.codecs.shared.diffusion.denoisers import Denoiser, guided, nearest_level
+from diffc.codecs.shared.diffusion.denoisers import Denoiser, guided
 from diffc.codecs.shared.latents import patch_model
 from diffc.codecs.shared.latents.denoiser import LatentDenoiser
-from diffc.codecs.shared.latents.patch_model import DENOISER_MARGIN, DENOISER_TILE
+from diffc.codecs.shared.latents.patch_model import (
+    DENOISER_MARGIN,
+    DENOISER_TILE,
+    PatchModel,
+)
 from diffc.codecs.shared.latents.patch_transform import PATCH
+from diffc.codecs.shared.latents.pixels import SYNTHESIS, PixelDecoder
 from diffc.codecs.shared.models import (
     config_of,
     fast_dtype,
@@ -47,22 +52,29 @@ class TokenModel:
     Parameters
     ----------
     folder : Path
-        Holds config.json, tokens.safetensors and index.safetensors; the configuration names, by
-        its fingerprint, the folder of the denoiser and the synthesis network.
+        Holds config.json, tokens.safetensors, index.safetensors and what `PixelDecoder` reads; the
+        configuration names, by its fingerprint, the folder of the denoiser, whose synthesis is used
+        where the folder has none.
     device : str
         Where it runs.
+    patch : PatchModel, optional
+        The model whose denoiser it is, if it is none that can be found by its fingerprint.
     """
 
     multiple = MULTIPLE * PATCH
 
-    def __init__(self, folder: Path, device: str) -> None:
+    def __init__(self, folder: Path, device: str, patch: PatchModel | None = None) -> None:
         config = config_of(folder)
         self.fingerprint = fingerprint(folder)
         self.device = device
-        shared = models.folder_with(
-            bytes.fromhex(config["shared"]), DecodeOptions(), patch_model.KIND
-        )
-        self.patch = patch_model.load(shared, device)
+        if patch is None:
+            wanted = bytes.fromhex(config["shared"])
+            shared = models.folder_with(wanted, DecodeOptions(), patch_model.KIND)
+            patch = patch_model.load(shared, device)
+        self.patch = patch
+        # estimates from tokens are further from photographs than those of walks
+        own = SYNTHESIS in config
+        self._pixels = PixelDecoder(folder, config, device) if own else self.patch.pixels
         denoiser = self.patch.network
         assert isinstance(denoiser, LatentDenoiser)
         sizes = TokenConfig(**config["tokens"])
@@ -117,11 +129,9 @@ class TokenModel:
 
         return guided(conditional, unconditional, guidance)
 
-    def synthesise(self, latent: Tensor, sigma: float) -> Tensor:
-        """Map a latent estimate made at a noise level to pixels (1, 3, H, W) in [0, 1]."""
-        sigmas = self.patch.sigmas
-        # the synthesis network is told a level of the table
-        return self.patch.synthesise(latent, sigmas[nearest_level(sigmas, sigma)])
+    def synthesise(self, latent: Tensor, sigma: float, realism: float, seed: int) -> Tensor:
+        """Map a latent estimate to pixels (1, 3, H, W) in [0, 1], see `PixelDecoder.decode`."""
+        return self._pixels.decode(latent, sigma, realism, seed)
 
     def _tiled(self, network: object, *latents: Tensor) -> Tensor:
         assert callable(network)

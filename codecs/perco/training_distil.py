@@ -113,7 +113,7 @@ class DistilStage:
         assert isinstance(control, TokenControl)
         made, level = self._draw(control, twice, shares * 2, noise, steps)
         with torch.autocast(self.device, torch.bfloat16):
-            pixels = self.synthesis(made, level)
+            pixels, _, _ = self.synthesis(made, level)
         apart = pixels - photo.repeat(2, 1, 1, 1)
         pixel, coarse = apart.abs().mean(), F.avg_pool2d(apart, 8).abs().mean()
         latent = (made - clean.repeat(2, 1, 1, 1)).square().mean() / self.std.square().mean()
@@ -213,5 +213,5 @@ class DistilStage:
             for steps in (1, DEFAULT_STEPS):
                 made, level = self._draw(control, condition, shares, noise.to(self.device), steps)
                 with torch.autocast(self.device, torch.bfloat16):
-                    rows.append(self.synthesis(made, level).float().cpu())
+                    rows.append(self.synthesis(made, level)[0].float().cpu())
         return torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)

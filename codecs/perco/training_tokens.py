@@ -183,5 +183,5 @@ class TokenStage:
                 made = sample_ddim(denoise, sigmas[0] * start.to(self.device), [*sigmas, 0.0])
                 level = torch.full((len(made),), sigmas[-1], device=self.device)
                 rows.append(self.transform.synthesise(condition.mean * std).cpu())
-                rows.append(self.synthesis(made, level).float().cpu())
+                rows.append(self.synthesis(made, level)[0].float().cpu())
         return torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)

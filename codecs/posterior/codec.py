@@ -107,11 +107,12 @@ class PosteriorCodec(Codec):
 
         from diffc.codecs.posterior.bitstream import PosteriorParameters
         from diffc.codecs.posterior.decoder import walk_again
-        from diffc.codecs.shared.latents.models import recorded
+        from diffc.codecs.shared.latents.models import realism_of, recorded
         from diffc.codecs.shared.pictures import crop
 
         found = PosteriorParameters.unpack(coded.parameters)
         with torch.inference_mode():
             model = recorded(cls, coded, options)
             latent, sigma = walk_again(coded, found, model, options)
-            return crop(model.synthesise(latent, sigma), coded.size)
+            pixels = model.synthesise(latent, sigma, realism_of(options), found.seed)
+            return crop(pixels, coded.size)

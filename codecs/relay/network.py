@@ -18,16 +18,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from diffc.codecs.shared.networks.blocks import ChannelNorm, NoiseLevelEmbedding, modulated_blocks
+from diffc.codecs.shared.networks.blocks import NoiseLevelEmbedding, modulated_blocks
+from diffc.codecs.shared.networks.detail import DetailDecoder, enlarged, smooth
 
 FAMILIES = ("av1", "hevc", "jpeg-420", "jpeg-444", "webp", "jxl", "other")
 """Of bases, in the order of the network's conditions; never to be reordered."""
 
 STRIDE, TAPS = 4, 3
-# pixels of the means that a smooth base is made of
-_SMOOTH = 8
-# the embedding of realism starts here, for its logarithm is what is embedded
-_LEAST_REALISM = 0.05
 
 
 @dataclass(frozen=True)
@@ -121,10 +118,10 @@ class Mean(nn.Module):
         embedding = self.embed_scale(condition.scale) + self.embed_family(condition.family)
         for embed in self.embed_level:
             embedding = embedding + embed(condition.level)
-        smooth = _smooth(base)
+        blurred = smooth(base)
         # in units of the error, else brightness drowns detail; logarithmic from there on: edges
         # of a fine base are a hundred times as large
-        seen = torch.cat([smooth, torch.asinh((base - smooth) / level)], dim=1)
+        seen = torch.cat([blurred, torch.asinh((base - blurred) / level)], dim=1)
         x = self.enter(F.pixel_unshuffle(seen, STRIDE).to(self.enter.weight.dtype))
         for block in self.quarter_in:
             x = block(x, embedding)
@@ -134,10 +131,10 @@ class Mean(nn.Module):
         innermost = self.to_sixteenth(F.pixel_unshuffle(inner, 2))
         for block in self.sixteenth:
             innermost = block(innermost, embedding)
-        inner = inner + _enlarged(self.from_sixteenth(innermost), 2)
+        inner = inner + enlarged(self.from_sixteenth(innermost), 2)
         for block in self.eighth_out:
             inner = block(inner, embedding)
-        x = x + _enlarged(self.from_eighth(inner), 2)
+        x = x + enlarged(self.from_eighth(inner), 2)
         for block in self.quarter_out:
             x = block(x, embedding)
         added = F.pixel_shuffle(F.conv2d(x, self.kernel().to(x.dtype), padding=1), STRIDE)
@@ -151,33 +148,20 @@ class Mean(nn.Module):
         return faded - excess * self.window / self.window.sum((2, 3), keepdim=True)
 
 
-class Detail(nn.Module):
+class Detail(DetailDecoder):
     """What is added to the mean: ``detail(picture, features, inner, condition, noise, realism)``."""
 
     def __init__(self, config: RestorerConfig) -> None:
-        super().__init__()
-        first, second, _ = config.widths
-        eighth, quarter, half, full = config.detail_widths
+        super().__init__(
+            *config.widths[:2],
+            widths=config.detail_widths,
+            blocks=config.detail_blocks,
+            embedding=config.embedding,
+        )
         self.embed_level = NoiseLevelEmbedding(config.embedding)
         self.embed_scale = NoiseLevelEmbedding(config.embedding)
         self.embed_family = nn.Embedding(config.families, config.embedding)
         nn.init.zeros_(self.embed_family.weight)
-        self.embed_realism = NoiseLevelEmbedding(config.embedding)
-        self.norm = ChannelNorm()
-        self.enter_quarter = nn.Conv2d(first + STRIDE**2, quarter, 1)
-        self.enter_eighth = nn.Conv2d(second + 4 * quarter + 4 * STRIDE**2, eighth, 1)
-        self.eighth = _blocks(config.detail_blocks[0], eighth, config, 2)
-        self.to_quarter = nn.Conv2d(eighth, quarter, 1)
-        self.quarter = _blocks(config.detail_blocks[1], quarter, config, 2)
-        self.to_half = nn.Conv2d(quarter, half, 1)
-        self.enter_half = nn.Conv2d(half + 3 + 4, half, 3, padding=1)
-        self.between = nn.Conv2d(half, half, 3, padding=1)
-        self.to_full = nn.Conv2d(half, full, 1)
-        self.enter_full = nn.Conv2d(full + 3 + 3, full, 3, padding=1)
-        self.last = nn.ModuleList(nn.Conv2d(full, full, 3, padding=1) for _ in range(2))
-        self.leave = nn.Conv2d(full, 3, 3, padding=1)
-        nn.init.normal_(self.leave.weight, std=0.01)
-        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
 
     def forward(
         self,
@@ -188,47 +172,10 @@ class Detail(nn.Module):
         noise: Tensor,
         realism: Tensor,
     ) -> Tensor:
-        """Return detail (N, 3, H, W), float32; see `Restorer`."""
-        level = condition.level[:, None, None, None]
+        """Return detail (N, 3, H, W), float32; see `Restorer` and `DetailDecoder.draw`."""
         embedding = self.embed_level(condition.level) + self.embed_scale(condition.scale)
         embedding = embedding + self.embed_family(condition.family)
-        embedding = embedding + self.embed_realism(realism.clamp_min(_LEAST_REALISM))
-        dtype = features.dtype
-        noise = noise.to(dtype)
-        detail = torch.asinh((picture - _smooth(picture)) / level).to(dtype)
-        # one plane of noise a size: all of them are white, none is seen twice
-        quarter = self.enter_quarter(
-            torch.cat([self.norm(features), F.pixel_unshuffle(noise[:, 1:2], 4)], 1)
-        )
-        seen = [self.norm(inner), F.pixel_unshuffle(quarter, 2), F.pixel_unshuffle(noise[:, 2:], 8)]
-        eighth = self.enter_eighth(torch.cat(seen, 1))
-        for block in self.eighth:
-            eighth = block(eighth, embedding)
-        quarter = quarter + _enlarged(self.to_quarter(eighth), 2)
-        for block in self.quarter:
-            quarter = block(quarter, embedding)
-        half = _enlarged(self.to_half(quarter), 2)
-        half = F.silu(
-            self.enter_half(
-                torch.cat([half, F.avg_pool2d(detail, 2), F.pixel_unshuffle(noise[:, :1], 2)], 1)
-            )
-        )
-        half = half + F.silu(self.between(half))
-        full = F.silu(
-            self.enter_full(torch.cat([_enlarged(self.to_full(half), 2), detail, noise], 1))
-        )
-        for convolution in self.last:
-            full = full + F.silu(convolution(full))
-        added: Tensor = self.leave(full).float()
-        return level * realism[:, None, None, None] * added
-
-
-def _smooth(pixels: Tensor) -> Tensor:
-    return _enlarged(F.avg_pool2d(pixels, _SMOOTH), _SMOOTH)
-
-
-def _enlarged(x: Tensor, factor: int) -> Tensor:
-    return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
+        return self.draw(picture, features, inner, embedding, condition.level, noise, realism)
 
 
 def _blocks(count: int, width: int, config: RestorerConfig, expansion: int) -> nn.ModuleList:

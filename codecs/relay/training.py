@@ -8,7 +8,8 @@ from pathlib import Path
 from diffc.codecs.relay.model import KIND, WEIGHTS, restoring_weights
 from diffc.codecs.relay.network import Restorer, RestorerConfig
 from diffc.codecs.relay.training_data import INDEX, SCALES, Degraded, DegradedCrops, prepare
-from diffc.codecs.relay.training_restorer import RestorerLosses, RestorerStage
+from diffc.codecs.relay.training_restorer import RestorerStage
+from diffc.codecs.training.detail_losses import DetailLosses
 from diffc.codecs.training.export import write_model
 from diffc.codecs.training.photos import photos
 from diffc.codecs.training.presets import StageSettings
@@ -29,7 +30,7 @@ class RelaySettings(StageSettings):
     variants: int
     shares: dict[str, float]
     network: RestorerConfig
-    losses: RestorerLosses
+    losses: DetailLosses
 
 
 def write_restoring_model(folder: Path, network: Restorer) -> None:

@@ -68,7 +68,7 @@ def through_autoencoder(photo: Image.Image, folder: Path) -> Image.Image:
     """What a file of unlimited bytes would open to."""
     model = diffusers_model.load(folder, "cpu")
     pixels = to_tensor(from_pillow(photo, keep_alpha=False, convert_color=False))
-    made = model.synthesise(model.analyse(pixels[None]), 0)[0]
+    made = model.synthesise(model.analyse(pixels[None]), 0, 0.0, 0)[0]
     return Image.fromarray(made.permute(1, 2, 0).mul(255).round().byte().numpy())
 
 

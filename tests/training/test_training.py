@@ -44,7 +44,10 @@ outer_blocks = 1
 inner_blocks = 1
 embedding = 8
 [synthesis]
+estimates = 3
+estimate_crop = 128
 batch = 2
+detailed = 1
 crop = 64
 steps = {steps}
 learning_rate = 4e-4
@@ -54,8 +57,30 @@ widths = [16, 8, 8]
 blocks = [1, 1, 1]
 embedding = 8
 smoothing = 4
+[synthesis.detail]
+widths = [8, 8, 8, 8]
+blocks = [1, 1]
+embedding = 8
 [synthesis.losses]
-adversarial_from = 2
+[perco-synthesis]
+estimates = 3
+estimate_crop = 128
+batch = 2
+detailed = 1
+crop = 64
+steps = {steps}
+learning_rate = 4e-4
+[perco-synthesis.network]
+channels = 16
+widths = [16, 8, 8]
+blocks = [1, 1, 1]
+embedding = 8
+smoothing = 4
+[perco-synthesis.detail]
+widths = [8, 8, 8, 8]
+blocks = [1, 1]
+embedding = 8
+[perco-synthesis.losses]
 [relay]
 variants = 2
 batch = 2

@@ -20,6 +20,14 @@ from diffc.models.identity import kind_of
 
 KINDS = (patch_model.KIND, pipeline.KIND)
 
+DEFAULT_REALISM = 0.5
+"""Of the detail that is drawn: chosen by looking, and by the measures of docs/ddcm.md."""
+
+
+def realism_of(options: DecodeOptions) -> float:
+    """Return the realism that is asked for."""
+    return DEFAULT_REALISM if options.realism is None else options.realism
+
 
 class LatentModel(Protocol):
     """Pixels to latent, latent to pixels, and a denoiser between."""
@@ -35,6 +43,8 @@ class LatentModel(Protocol):
     """Positions of the latent along a side, for so many pixels."""
     keeps_lengths: bool
     """Whether a squared error in the latent is that for pixels in [-1, 1]."""
+    draws: bool
+    """Whether realism makes a difference to its pixels."""
     sigmas: list[float]
     """Noise levels to walk along, rising."""
 
@@ -45,8 +55,21 @@ class LatentModel(Protocol):
     def analyse(self, pixels: Tensor) -> Tensor:
         """Map pixels (1, 3, H, W) in [0, 1], sides multiples of ``multiple``, to a latent."""
 
-    def synthesise(self, latent: Tensor, sigma: float) -> Tensor:
-        """Map a latent estimate made at a noise level to pixels (1, 3, H, W) in [0, 1]."""
+    def synthesise(self, latent: Tensor, sigma: float, realism: float, seed: int) -> Tensor:
+        """Map a latent estimate to pixels (1, 3, H, W) in [0, 1].
+
+        Parameters
+        ----------
+        latent : Tensor
+            The estimate.
+        sigma : float
+            The noise level that its bits ended at.
+        realism : float
+            From 0, as faithful as it can be, to 1, the most natural picture, for models that know
+            such a difference.
+        seed : int
+            Of noise that detail is drawn from.
+        """
 
     def reconstruct(self, latent: Tensor) -> Tensor:
         """Map a latent to the pixels that it says, without what a network would add."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -14,7 +13,7 @@ from diffc.codecs.shared.diffusion.denoisers import Denoiser
 from diffc.codecs.shared.diffusion.schedules import sigma_table
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.shared.latents.patch_transform import PATCH
-from diffc.codecs.shared.latents.synthesis import Synthesis, SynthesisConfig
+from diffc.codecs.shared.latents.pixels import PixelDecoder
 from diffc.codecs.shared.models import (
     config_of,
     fast_dtype,
@@ -27,10 +26,11 @@ from diffc.codecs.shared.tiling.exact import in_tiles
 from diffc.models.byte_weights import from_bytes
 
 KIND = PATCH_KIND.name
+DENOISER = "denoiser"
+"""Table of a folder's configuration, and name of its file of weights."""
 
-# tiles keep the widest layer's features under some 300 MB; the margins are the fields of view
+# tiles keep the widest layer's features under some 300 MB; the margin is the field of view
 DENOISER_TILE, DENOISER_MARGIN = 160, 18
-_SYNTHESIS_TILE, _SYNTHESIS_MARGIN = 64, 8
 
 
 class PatchModel:
@@ -39,7 +39,7 @@ class PatchModel:
     Parameters
     ----------
     folder : Path
-        Holds config.json, denoiser.safetensors and synthesis.safetensors.
+        Holds config.json, denoiser.safetensors and what `PixelDecoder` reads.
     device : str
         Where it runs.
     """
@@ -54,18 +54,15 @@ class PatchModel:
         config = config_of(folder)
         self.fingerprint = fingerprint(folder)
         self.device = device
-        denoiser = LatentDenoiser(DenoiserConfig(**config["denoiser"]))
-        sizes = {key: _tupled(value) for key, value in config["synthesis"].items()}
-        synthesis = Synthesis(SynthesisConfig(**sizes))
-        for network, name in ((denoiser, "denoiser"), (synthesis, "synthesis")):
-            network.load_state_dict(from_bytes(load_file(folder / f"{name}.safetensors")))
-            to_device(network, device).eval().requires_grad_(False)
-        self.transform = synthesis.transform
+        denoiser = LatentDenoiser(DenoiserConfig(**config[DENOISER]))
+        denoiser.load_state_dict(from_bytes(load_file(folder / f"{DENOISER}.safetensors")))
+        to_device(denoiser, device).eval().requires_grad_(False)
+        self.pixels = PixelDecoder(folder, config, device)
+        self.transform = self.pixels.transform
+        self.draws = self.pixels.draws
         self.channels = denoiser.config.channels
-        dtype = fast_dtype(device)
-        self._synthesis = with_convolutions_in(synthesis, dtype)
         # for codecs that tell it more than the noise level
-        self.network: nn.Module = with_convolutions_in(denoiser, dtype)
+        self.network: nn.Module = with_convolutions_in(denoiser, fast_dtype(device))
         self.channel_std = denoiser.channel_std
         self.sigmas = sigma_table(**config["sigmas"])
         self.denoiser = _tiled_denoiser(self.network)
@@ -74,18 +71,9 @@ class PatchModel:
         """Map pixels (1, 3, H, W) in [0, 1], sides multiples of `multiple`, to a latent."""
         return self.transform.analyse(2 * pixels - 1)
 
-    def synthesise(self, latent: Tensor, sigma: float) -> Tensor:
-        """Map a latent estimate made at a noise level to pixels (1, 3, H, W) in [0, 1]."""
-
-        def network(tile: Tensor) -> Tensor:
-            level = torch.full((len(tile),), sigma, dtype=torch.float32, device=tile.device)
-            made: Tensor = self._synthesis(_channels_last(tile), level)
-            return made
-
-        pixels = in_tiles(
-            network, latent, largest=_SYNTHESIS_TILE, margin=_SYNTHESIS_MARGIN, scale=PATCH
-        )
-        return pixels.add_(1).mul_(0.5).clamp_(0, 1)
+    def synthesise(self, latent: Tensor, sigma: float, realism: float, seed: int) -> Tensor:
+        """Map a latent estimate to pixels (1, 3, H, W) in [0, 1], see `PixelDecoder.decode`."""
+        return self.pixels.decode(latent, sigma, realism, seed)
 
     def reconstruct(self, latent: Tensor) -> Tensor:
         """Map a latent to the pixels (1, 3, H, W) in [0, 1] that it says: the adjoint alone."""
@@ -114,10 +102,6 @@ def _tiled_denoiser(network: nn.Module) -> Denoiser:
 
 def _channels_last(tile: Tensor) -> Tensor:
     return tile.contiguous(memory_format=torch.channels_last)
-
-
-def _tupled(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def load(folder: Path, device: str) -> PatchModel:

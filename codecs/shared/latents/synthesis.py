@@ -1,8 +1,9 @@
 """The synthesis half of the embedded autoencoder: a latent estimate to pixels.
 
-The patch transform's adjoint gives the picture that the latent holds; the network adds what the
-estimate has lost.  It is told the noise level that the estimate was made at, because an estimate
-from a noisier latent is smoother, and most of its work stands at 1/16 and 1/8 of the size.
+The patch transform's adjoint gives the picture that the latent holds; one network makes of it the
+picture of least squared error, a second one draws the detail that such a picture lacks.  Both are
+told the noise level that the bits ended at, because an estimate from a noisier latent is smoother,
+and most of the work stands at 1/16 and 1/8 of the size.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 
 from diffc.codecs.shared.latents.patch_transform import PatchTransform
 from diffc.codecs.shared.networks.blocks import NoiseLevelEmbedding, modulated_blocks
+from diffc.codecs.shared.networks.detail import DetailDecoder
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,17 @@ class SynthesisConfig:
     smoothing: int = 12
 
 
+@dataclass(frozen=True)
+class DetailConfig:
+    """Sizes of a `SynthesisDetail`: channels at 1/8, 1/4, 1/2 and 1 of the size, blocks at the first two."""
+
+    widths: tuple[int, int, int, int] = (96, 64, 24, 20)
+    blocks: tuple[int, int] = (2, 3)
+    embedding: int = 64
+
+
 class Synthesis(nn.Module):
-    """Pixels from a latent estimate."""
+    """The picture of least squared error, from a latent estimate."""
 
     channel_std: Tensor
 
@@ -55,15 +66,20 @@ class Synthesis(nn.Module):
         for parameter in (*self.leave.parameters(), *self.smooth_out.parameters()):
             nn.init.zeros_(parameter)
 
-    def forward(self, latent: Tensor, sigma: Tensor) -> Tensor:
-        """Return pixels (N, 3, 16 h, 16 w), float32, about [-1, 1], not clipped.
+    def forward(self, latent: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return pixels, and features at 1/4 and 1/8 of their size.
 
         Parameters
         ----------
         latent : Tensor
             Estimate of the clean latent (N, channels, h, w), float32.
         sigma : Tensor
-            Noise levels (N,) at which the estimates were made, float32, > 0.
+            Noise levels (N,) that the bits ended at, float32, > 0.
+
+        Returns
+        -------
+        tuple of Tensor
+            Pixels (N, 3, 16 h, 16 w), float32, about [-1, 1], not clipped; features.
         """
         linear = self.transform.synthesise(latent)
         dtype = self.enter.weight.dtype
@@ -72,13 +88,51 @@ class Synthesis(nn.Module):
         features = self.enter(scaled.to(dtype))
         for block in self.sixteenth:
             features = block(features, embedding)
-        features = self.to_eighth(features)
+        inner = self.to_eighth(features)
         for block in self.eighth:
-            features = block(features, embedding)
-        features = self.to_quarter(features)
+            inner = block(inner, embedding)
+        features = self.to_quarter(inner)
         features = features + self.from_pixels(F.pixel_unshuffle(linear, 4).to(dtype))
         for block in self.quarter:
             features = block(features, embedding)
         pixels = linear + F.pixel_shuffle(self.leave(features), 4).float()
         smoothing: Tensor = self.smooth_out(F.silu(self.smooth_in(pixels.to(dtype))))
-        return pixels + smoothing.float()
+        return pixels + smoothing.float(), features, inner
+
+
+class SynthesisDetail(DetailDecoder):
+    """What is added to `Synthesis`: ``detail(picture, features, inner, sigma, noise, realism)``."""
+
+    def __init__(self, config: DetailConfig, synthesis: SynthesisConfig) -> None:
+        _, inner, features = synthesis.widths
+        super().__init__(
+            features,
+            inner,
+            widths=config.widths,
+            blocks=config.blocks,
+            embedding=config.embedding,
+        )
+        self.config = config
+        self.embed_level = NoiseLevelEmbedding(config.embedding)
+
+    def forward(
+        self,
+        picture: Tensor,
+        features: Tensor,
+        inner: Tensor,
+        sigma: Tensor,
+        noise: Tensor,
+        realism: Tensor,
+    ) -> Tensor:
+        """Return detail (N, 3, H, W), float32; ``sigma`` is that of `Synthesis`, see `DetailDecoder.draw`."""
+        embedding = self.embed_level(sigma)
+        level = expected_error(sigma)
+        return self.draw(picture, features, inner, embedding, level, noise, realism)
+
+
+def expected_error(sigma: Tensor) -> Tensor:
+    """Return the root mean square error, about, of pixels in [-1, 1] when bits end at a noise level.
+
+    A fit to coded photographs from 0.02 to 0.4 bits per pixel.
+    """
+    return 0.13 * sigma**0.28

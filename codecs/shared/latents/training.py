@@ -1,8 +1,8 @@
-"""The stages that train the model of patch latents: denoiser, synthesis, and its folder."""
+"""Training the model of patch latents: its basis, its denoiser, its synthesis, and its folder."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,20 +11,25 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
-from diffc.codecs.shared.latents.patch_model import KIND
 from diffc.codecs.shared.latents.patch_transform import PATCH, PatchTransform, principal_components
-from diffc.codecs.shared.latents.synthesis import Synthesis, SynthesisConfig
+from diffc.codecs.shared.latents.pixels import read_networks
+from diffc.codecs.shared.latents.synthesis import (
+    DetailConfig,
+    Synthesis,
+    SynthesisConfig,
+    SynthesisDetail,
+)
 from diffc.codecs.shared.latents.training_denoiser import DenoiserStage
-from diffc.codecs.shared.latents.training_synthesis import SynthesisLosses, SynthesisStage
-from diffc.codecs.training.export import write_model
+from diffc.codecs.shared.latents.training_estimates import EstimateCrops
+from diffc.codecs.shared.latents.training_export import write_latent_model
+from diffc.codecs.shared.latents.training_synthesis import SynthesisStage
+from diffc.codecs.shared.models import config_of
+from diffc.codecs.training.detail_losses import DetailLosses
 from diffc.codecs.training.presets import StageSettings
 from diffc.codecs.training.run import Run, TrainingStage
 
-LATENT_MODEL = "model"
-"""Name of the folder that the networks are written to, for `Run.export_folder`."""
-# the orthonormal basis keeps its precision: it decides how exactly a picture is represented
-_FULL_PRECISION = {"transform.basis", "channel_std"}
-_SIGMAS = {"smallest": 0.05, "largest": 60.0, "count": 1000, "warp": 0.7}
+LATENT_MODEL, LATENT_START = "model", "model-start"
+"""Names of the folder that the networks are written to, and of one whose networks are begun with."""
 
 
 @dataclass(frozen=True)
@@ -45,23 +50,18 @@ class DenoiserSettings(StageSettings):
 
 @dataclass(frozen=True)
 class SynthesisSettings(StageSettings):
-    """Of the stage ``synthesis``."""
+    """Of the stage ``synthesis``.
 
+    ``estimates`` are recorded, of crops whose side is ``estimate_crop``; ``detailed`` crops of a
+    batch are those whose detail is drawn and judged.
+    """
+
+    estimates: int
+    estimate_crop: int
+    detailed: int
     network: SynthesisConfig
-    losses: SynthesisLosses
-
-
-def write_latent_model(folder: Path, denoiser: LatentDenoiser, synthesis: Synthesis) -> None:
-    """Write what `diffc.codecs.shared.latents.patch_model` reads."""
-    config = {
-        "kind": KIND,
-        "denoiser": asdict(denoiser.config),
-        "synthesis": asdict(synthesis.config),
-        "sigmas": _SIGMAS,
-    }
-    networks = {"denoiser": denoiser, "synthesis": synthesis}
-    states = {f"{name}.safetensors": each.state_dict() for name, each in networks.items()}
-    write_model(folder, config, states, _FULL_PRECISION)
+    detail: DetailConfig
+    losses: DetailLosses
 
 
 def load_basis(run: Run) -> tuple[PatchTransform, Tensor]:
@@ -89,11 +89,65 @@ def load_denoiser(run: Run) -> LatentDenoiser:
     return network
 
 
-def load_synthesis(run: Run) -> Synthesis:
-    """Load the averaged synthesis network of the latest checkpoint."""
-    network = Synthesis(run.preset.settings("synthesis", SynthesisSettings).network)
-    network.load_state_dict(run.averaged("synthesis", "synthesis"))
-    return network
+def first_model(run: Run) -> Path:
+    """Return the folder that the synthesis begins with: one that was named, or the new denoiser's."""
+    named = run.paths.get(LATENT_START)
+    if named is not None:
+        return named
+    folder = run.folder / LATENT_START
+    if not (folder / "config.json").exists():
+        transform, std = load_basis(run)
+        synthesis = Synthesis(run.preset.settings("synthesis", SynthesisSettings).network)
+        synthesis.transform.load_state_dict(transform.state_dict())
+        synthesis.channel_std.copy_(std)
+        write_latent_model(folder, load_denoiser(run), synthesis)
+    return folder
+
+
+def train_synthesis(
+    run: Run, settings: SynthesisSettings, estimates: Path, first: Path, name: str
+) -> bool:
+    """Go on with the synthesis in a stage's folder; return whether it is done.
+
+    Parameters
+    ----------
+    run : Run
+        Of the stage.
+    settings : SynthesisSettings
+        Its own.
+    estimates : Path
+        What `diffc.codecs.shared.latents.training_estimates.record` wrote.
+    first : Path
+        The model folder whose networks it begins with.
+    name : str
+        Of the stage.
+    """
+    run.seed_weights()
+    synthesis, detail = read_networks(first, config_of(first))
+    stage = SynthesisStage(
+        synthesis,
+        EstimateCrops(estimates, settings.crop, run.generator(2)),
+        config=settings.detail,
+        losses=settings.losses,
+        perceptual_weights=run.perceptual(),
+        batch=settings.batch,
+        detailed=settings.detailed,
+        learning_rate=settings.learning_rate,
+        device=run.device,
+        start=None if detail is None else detail.state_dict(),
+    )
+    return run.train(stage, name, settings)
+
+
+def trained_synthesis(
+    run: Run, settings: SynthesisSettings, name: str
+) -> tuple[Synthesis, SynthesisDetail]:
+    """Load the averaged networks of a stage's latest checkpoint."""
+    synthesis = Synthesis(settings.network)
+    synthesis.load_state_dict(run.averaged(name, "synthesis"))
+    detail = SynthesisDetail(settings.detail, settings.network)
+    detail.load_state_dict(run.averaged(name, "detail"))
+    return synthesis, detail
 
 
 def _train_denoiser(run: Run) -> bool:
@@ -112,46 +166,6 @@ def _train_denoiser(run: Run) -> bool:
     return run.train(stage, "denoiser", settings)
 
 
-def _train_synthesis(run: Run) -> bool:
-    transform, _ = load_basis(run)
-    settings = run.preset.settings("synthesis", SynthesisSettings)
-    run.seed_weights()
-    stage = SynthesisStage(
-        transform,
-        load_denoiser(run),
-        run.crops(settings.crop, 2),
-        config=settings.network,
-        losses=settings.losses,
-        perceptual_weights=run.perceptual(),
-        batch=settings.batch,
-        learning_rate=settings.learning_rate,
-        device=run.device,
-    )
-    return run.train(stage, "synthesis", settings)
-
-
-def _export(run: Run) -> bool:
-    folder = run.export_folder(LATENT_MODEL)
-    write_latent_model(folder, load_denoiser(run), load_synthesis(run))
-    return True
-
-
-STAGES = (
-    TrainingStage(
-        "denoiser", _train_denoiser, {"basis": BasisSettings, "denoiser": DenoiserSettings}
-    ),
-    TrainingStage(
-        "synthesis",
-        _train_synthesis,
-        {"basis": BasisSettings, "denoiser": DenoiserSettings, "synthesis": SynthesisSettings},
-        needs=("denoiser",),
-        perceptual=True,
-    ),
-    TrainingStage(
-        "export",
-        _export,
-        {"denoiser": DenoiserSettings, "synthesis": SynthesisSettings},
-        needs=("denoiser", "synthesis"),
-        writes=LATENT_MODEL,
-    ),
+DENOISER = TrainingStage(
+    "denoiser", _train_denoiser, {"basis": BasisSettings, "denoiser": DenoiserSettings}
 )

@@ -72,7 +72,7 @@ def finish(
     steps: int,
     progress: Callable[[int], None] = lambda step: None,
 ) -> tuple[Tensor, float]:
-    """Denoise from a state without bits; return the estimate and the noise level it was made at.
+    """Denoise from a state without bits; return the estimate and the noise level that the bits ended at.
 
     ``progress`` is called with the number of steps that are done.
     """
@@ -83,4 +83,4 @@ def finish(
         denoised = denoise_scaled(model.denoiser, x, sigma)
         x = advance(ddim_weights(sigma, sigma_next), x, denoised)
     progress(len(path) - 1)
-    return denoise_scaled(model.denoiser, x, path[-1]), path[-1]
+    return denoise_scaled(model.denoiser, x, path[-1]), path[0]

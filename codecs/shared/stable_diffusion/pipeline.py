@@ -97,6 +97,7 @@ class DiffusersModel:
 
     # a wrong latent shows in other pixels, by another amount
     keeps_lengths = False
+    draws = False
 
     def __init__(self, networks: DiffusersNetworks, prompt: str) -> None:
         self.fingerprint = fingerprint(networks.folder, prompted=bool(prompt))
@@ -113,8 +114,8 @@ class DiffusersModel:
         """Map pixels (1, 3, H, W) in [0, 1], sides multiples of `multiple`, to a latent."""
         return self._autoencoder.analyse(pixels)
 
-    def synthesise(self, latent: Tensor, sigma: float) -> Tensor:
-        """Map a latent estimate to pixels (1, 3, H, W) in [0, 1]; its level does not matter."""
+    def synthesise(self, latent: Tensor, sigma: float, realism: float, seed: int) -> Tensor:
+        """Map a latent estimate to pixels (1, 3, H, W) in [0, 1]; nothing else matters."""
         return self._autoencoder.synthesise(latent)
 
     def reconstruct(self, latent: Tensor) -> Tensor:
