@@ -67,6 +67,10 @@ class OptionError(ValueError):
     """An option of the caller's cannot hold here; raised where a `ValueError` would mean the file."""
 
 
+class DiffcWarning(UserWarning):
+    """What somebody should know of a picture, a file or a codec, and what is no error."""
+
+
 def reason_of(error: BaseException) -> str:
     """Return an error's message as one line."""
     text = str(error)
@@ -82,7 +86,7 @@ def warn_caller(message: str) -> None:
     frame, level = sys._getframe(1), 2
     while frame.f_back is not None and _ours(frame.f_globals.get("__name__", "")):
         frame, level = frame.f_back, level + 1
-    warnings.warn(message, stacklevel=level)
+    warnings.warn(message, DiffcWarning, stacklevel=level)
 
 
 def _ours(module: str) -> bool:

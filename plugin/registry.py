@@ -16,7 +16,7 @@ from typing import TypeVar, overload
 
 from diffc.builtin_codecs import BUILT_IN
 from diffc.codec import Codec, ModelKind, options_of
-from diffc.errors import CodecNotAvailableError
+from diffc.errors import CodecNotAvailableError, DiffcWarning
 from diffc.names import is_plain_name
 from diffc.threads import first_use
 
@@ -177,7 +177,7 @@ def _entry_points() -> dict[str, _Entry]:
 
 def _warn(message: str) -> None:
     # from here through _entry_points, _find or _all, and a public function to its caller
-    warnings.warn(message, RuntimeWarning, stacklevel=5)
+    warnings.warn(message, DiffcWarning, stacklevel=5)
 
 
 def _find(name: str) -> _Entry | None:
@@ -318,7 +318,7 @@ def import_offered() -> None:
         try:
             declaration(name)
         except CodecNotAvailableError as error:
-            warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+            warnings.warn(str(error), DiffcWarning, stacklevel=2)
 
 
 def model_kinds() -> dict[str, ModelKind]:

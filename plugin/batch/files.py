@@ -13,6 +13,7 @@ from PIL import Image
 
 from diffc.api import decode
 from diffc.encoding import encode_image
+from diffc.errors import DiffcWarning
 from diffc.file_io import STANDARD
 from diffc.pictures.metadata import orientation_of
 from diffc.pictures.reading import open_input, other_metadata, read_picture, upright
@@ -55,7 +56,7 @@ def encode_file(
         # turning the picture may have emptied its EXIF
         exif = image.info.get("exif") if len(image.getexif()) else None
         if others := other_metadata(image):
-            warnings.warn(f"not kept: {', '.join(others)}", stacklevel=2)
+            warnings.warn(f"not kept: {', '.join(others)}", DiffcWarning, stacklevel=2)
         options = options | {"exif": exif, "xmp": image.info.get("xmp")}
     return encode_image(image, options, strict=True), image.size
 

@@ -32,7 +32,7 @@ from diffc.cli import (
     restore,
 )
 from diffc.cli.arguments import Parser
-from diffc.errors import reason_of
+from diffc.errors import DiffcWarning, reason_of
 
 _INTERRUPTED, _BROKEN_PIPE = 130, 141
 
@@ -71,6 +71,8 @@ def _run(argv: Sequence[str] | None) -> int:
         args = _parser().parse_args(argv)
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
+            # what the command has to say is said, whatever PYTHONWARNINGS holds
+            warnings.simplefilter("always", DiffcWarning)
             return int(args.run(args))
     except SystemExit as stop:  # argparse has printed help, the version or what is wrong
         return stop.code if isinstance(stop.code, int) else 0

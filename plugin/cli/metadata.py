@@ -12,7 +12,7 @@ from typing import Any
 from diffc.cli.items import check_target, plan, run_all, write
 from diffc.container.reader import parse_header, read_body
 from diffc.container.rewriting import with_metadata
-from diffc.errors import warn_caller
+from diffc.errors import DiffcWarning, warn_caller
 from diffc.file_io import STANDARD
 from diffc.urls import is_url, open_url
 
@@ -122,7 +122,9 @@ def _changes(data: bytes, new: dict[str, bytes | None], *, strip: bool) -> dict[
     after = {key: value for key, value in after.items() if changes.get(key, value) is not None}
     if orientation_in(after) != turned:
         warnings.warn(
-            f"the picture is turned otherwise now: its orientation was {turned}", stacklevel=2
+            f"the picture is turned otherwise now: its orientation was {turned}",
+            DiffcWarning,
+            stacklevel=2,
         )
     return changes
 

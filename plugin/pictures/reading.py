@@ -12,6 +12,7 @@ from typing import BinaryIO
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from diffc.container.diagnosis import diagnose
+from diffc.errors import DiffcWarning
 from diffc.file_io import STANDARD
 from diffc.pictures.exif import exif_of, without_orientation, xmp_of, xmp_without_orientation
 from diffc.pictures.metadata import orientation_of
@@ -87,7 +88,9 @@ def tell_of_others(image: Image.Image) -> None:
     # the pictures of a Photoshop file are its layers, and the first is all of them together
     count = 1 if image.format == "PSD" else getattr(image, "n_frames", 1)
     if count > 1:
-        warnings.warn(f"the first of {count} pictures in the file is kept", stacklevel=3)
+        warnings.warn(
+            f"the first of {count} pictures in the file is kept", DiffcWarning, stacklevel=3
+        )
 
 
 def metadata_of(image: Image.Image) -> dict[str, bytes]:
@@ -104,7 +107,9 @@ def metadata_of(image: Image.Image) -> dict[str, bytes]:
         pass
     # EXIF is whatever the file's writer took for it
     except Exception as error:  # noqa: BLE001
-        warnings.warn(f"the image's EXIF is damaged and ignored ({error})", stacklevel=3)
+        warnings.warn(
+            f"the image's EXIF is damaged and ignored ({error})", DiffcWarning, stacklevel=3
+        )
     else:
         if exif:
             found["exif"] = exif
@@ -143,7 +148,9 @@ def eight_bits(image: Image.Image) -> Image.Image:
             "8-bit picture of it with another program"
         )
     what = "floats" if image.mode == "F" else "16 bits"
-    warnings.warn(f"the picture has {what} a pixel, which are scaled to 8 bits", stacklevel=3)
+    warnings.warn(
+        f"the picture has {what} a pixel, which are scaled to 8 bits", DiffcWarning, stacklevel=3
+    )
     made = Image.fromarray(np.rint(values.astype(np.float64) * (255 / most)).astype(np.uint8))
     made.info = {key: value for key, value in image.info.items() if key != "transparency"}
     return made
@@ -194,7 +201,9 @@ def upright(image: Image.Image) -> Image.Image:
     made.info = dict(image.info)
     exif = made.info.get("exif", b"")
     if turn is None:
-        warnings.warn(f"the image's EXIF is damaged and ignored ({reason})", stacklevel=2)
+        warnings.warn(
+            f"the image's EXIF is damaged and ignored ({reason})", DiffcWarning, stacklevel=2
+        )
         made.info.pop("exif", None)
         return made
     # it can be read, but not be written anew

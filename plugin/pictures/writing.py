@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image, PngImagePlugin
 
+from diffc.errors import DiffcWarning
 from diffc.pictures.exif import xmp_of
 
 _NAMES = {"exif": "EXIF", "icc_profile": "ICC profile", "xmp": "XMP"}
@@ -37,7 +38,9 @@ def picture_bytes(picture: Image.Image, name: str) -> bytes:
     data = _saved(plain, name, held)
     lost = [_NAMES[key] for key in [*refused, *_missing(data, held)]]
     if lost:
-        warnings.warn(f"the {name} file is without its {' and '.join(lost)}", stacklevel=2)
+        warnings.warn(
+            f"the {name} file is without its {' and '.join(lost)}", DiffcWarning, stacklevel=2
+        )
     return data
 
 
@@ -66,6 +69,7 @@ def _suited(picture: Image.Image, name: str) -> Image.Image:
             warnings.warn(
                 f"a {name} file holds no transparency, so the picture is put on white: choose .png "
                 "or .webp to keep it",
+                DiffcWarning,
                 stacklevel=3,
             )
         return candidate

@@ -307,12 +307,15 @@ def test_metadata_is_kept_on_request_only(run, photo, tmp_path, model):
         assert dict(image.getexif()) == {0x10F: "Maker"}
 
 
-def test_damaged_exif_is_dropped_with_a_warning(run, picture, tmp_path, model):
+@pytest.mark.parametrize("filtered", ["ignore", "error", "once"])
+def test_damaged_exif_is_dropped_and_told_whatever_warnings_are_filtered(
+    run, picture, tmp_path, model, filtered
+):
     path, out = tmp_path / "a.png", tmp_path / "a.diffc"
     with Image.open(picture) as image:
         image.save(path, exif=b"Exif\0\0this is none")
     with warnings.catch_warnings():
-        warnings.simplefilter("default")
+        warnings.simplefilter(filtered)
         code, _, err = run("encode", path, "--keep-metadata", "--model", model)
     assert code == 0
     assert err.startswith("diffc: warning: the image's EXIF is damaged and ignored")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,6 @@ import diffc
 from diffc.cli import main as command
 from diffc.cli.main import main
 
-pytestmark = [
-    pytest.mark.filterwarnings("default"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
 Run = Callable[..., tuple[int, str, str]]
 XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><a tiff:Orientation=\"6\"/></x:xmpmeta>"
 PLAIN_XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'><a/></x:xmpmeta>"
@@ -35,13 +32,22 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
-def encode(run: Run) -> Callable[..., tuple[Image.Image, str]]:
+def opened() -> Iterator[Callable[[Path], Image.Image]]:
+    """Return a function that opens pictures, which are closed after the test."""
+    with ExitStack() as stack:
+        yield lambda path: stack.enter_context(Image.open(path))
+
+
+@pytest.fixture
+def encode(
+    run: Run, opened: Callable[[Path], Image.Image]
+) -> Callable[..., tuple[Image.Image, str]]:
     def call(path: Path, *flags: str) -> tuple[Image.Image, str]:
         code, _, err = run(
             "encode", path, "--backend", "planes", "--quality", "100", "--force", *flags
         )
         assert code == 0, err
-        return Image.open(path.with_suffix(".diffc")), err
+        return opened(path.with_suffix(".diffc")), err
 
     return call
 
@@ -67,13 +73,13 @@ STUBBORN = (
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.tif", "a.png", "a.webp", "a.avif", "a.jp2", "a.heic"])
 def test_exif_is_kept_whatever_the_format(
-    encode: Any, photo: Image.Image, tmp_path: Path, name: str
+    encode: Any, opened: Any, photo: Image.Image, tmp_path: Path, name: str
 ) -> None:
     if name == "a.heic":
         pytest.importorskip("pillow_heif").register_heif_opener()
     path = tmp_path / name
     photo.save(path, exif=exif().tobytes())
-    if not len(Image.open(path).getexif()):
+    if not len(opened(path).getexif()):
         pytest.skip("this Pillow writes no EXIF there")
     made, err = encode(path, "--keep-metadata")
     found = made.getexif()
@@ -270,13 +276,13 @@ def test_metadata_are_shown(run: Run, coded: Path) -> None:
     assert [line.split()[0] for line in out.splitlines()[1:]] == ["exif", "icc", "xmp", "caption"]
 
 
-def test_stripping_keeps_the_picture_and_how_it_stands(run: Run, coded: Path) -> None:
-    before = Image.open(coded)
+def test_stripping_keeps_the_picture_and_how_it_stands(run: Run, opened: Any, coded: Path) -> None:
+    before = opened(coded)
     pixels, profile = before.tobytes(), before.info["icc_profile"]
     code, out, err = run("metadata", coded, "--strip")
     assert (code, err) == (0, "")
     assert "of metadata" in out
-    after = Image.open(coded)
+    after = opened(coded)
     assert dict(after.getexif()) == {0x112: 6}
     assert "xmp" not in after.info
     assert (after.info["icc_profile"], after.info["caption"]) == (profile, "a disc")
@@ -284,7 +290,7 @@ def test_stripping_keeps_the_picture_and_how_it_stands(run: Run, coded: Path) ->
 
 
 def test_metadata_are_taken_from_files_and_pictures(
-    run: Run, coded: Path, photo: Image.Image, tmp_path: Path
+    run: Run, opened: Any, coded: Path, photo: Image.Image, tmp_path: Path
 ) -> None:
     (tmp_path / "x.xmp").write_bytes(PLAIN_XMP + b" ")
     made = exif(6)
@@ -294,10 +300,10 @@ def test_metadata_are_taken_from_files_and_pictures(
     flags = ["--set-xmp", tmp_path / "x.xmp", "--set-exif", tmp_path / "donor.jpg", "-o", out]
     code, _, err = run("metadata", coded, *flags)
     assert (code, err) == (0, "")
-    found = Image.open(out)
+    found = opened(out)
     assert found.getexif()[0x010F] == "Another"
     assert found.info["xmp"] == PLAIN_XMP + b" "
-    assert found.tobytes() == Image.open(coded).tobytes()
+    assert found.tobytes() == opened(coded).tobytes()
     assert run("metadata", coded, *flags)[0] == 1
     assert run("metadata", coded, "--set-exif", coded, "-o", out, "--force")[0] == 0
     assert out.read_bytes() == coded.read_bytes()

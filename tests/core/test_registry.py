@@ -20,7 +20,7 @@ from diffc.builtin_codecs import DEFAULT_CODEC
 from diffc.codec import Codec, Coded, DecodeOptions, Encoded, Picture, Rate, option, options_of
 from diffc.container import layout
 from diffc.container.writer import Envelope
-from diffc.errors import CodecNotAvailableError
+from diffc.errors import CodecNotAvailableError, DiffcWarning
 from diffc.options import take_codec
 
 BUILT_IN = sorted(TARGETS)
@@ -128,7 +128,7 @@ def test_the_name_of_the_format_is_reserved(offer: Any) -> None:
     with pytest.raises(ValueError, match="reserved"):
         diffc.register_codec("diffc", codec_class("diffc"), clobber=True)
     offer("taker", "diffc", "offered_taker:Found")
-    with pytest.warns(RuntimeWarning, match="taker offers .* 'diffc': it is ignored"):
+    with pytest.warns(DiffcWarning, match="taker offers .* 'diffc': it is ignored"):
         assert "diffc" not in diffc.codecs_available()
 
 
@@ -243,7 +243,7 @@ def test_an_error_names_the_package_to_repair(offer: Any) -> None:
 
 def test_a_built_in_codec_wins_over_an_entry_point(offer: Any) -> None:
     offer("taker", "ddcm", "offered_taker:Found", CODEC_MODULE.format(name="ddcm"))
-    with pytest.warns(RuntimeWarning, match="taker offers a codec 'ddcm', which is built in"):
+    with pytest.warns(DiffcWarning, match="taker offers a codec 'ddcm', which is built in"):
         listed = diffc.codecs_available()
     assert listed["ddcm"].origin == "built in"
     assert registry.load_codec("ddcm").__module__ == "diffc.codecs.ddcm.codec"
@@ -262,7 +262,7 @@ def test_of_two_entry_points_the_same_one_wins_in_any_order(
 ) -> None:
     for each in order:
         offer(each, "both", f"offered_{each}:Found", CODEC_MODULE.format(name="both"))
-    with pytest.warns(RuntimeWarning, match="two offers a codec 'both' as one does"):
+    with pytest.warns(DiffcWarning, match="two offers a codec 'both' as one does"):
         assert registry.load_codec("both").__module__ == "offered_one"
 
 
@@ -270,7 +270,7 @@ def test_all_that_others_offer_is_imported_where_models_are_asked_for(offer: Any
     offer("good", "good", "offered_good:Found", CODEC_MODULE.format(name="good"))
     offer("bad", "bad", "offered_bad:Found", "import no_such_module")
     assert "good" not in registry.declarations()
-    with pytest.warns(RuntimeWarning, match="codec 'bad' cannot be imported .*no_such_module"):
+    with pytest.warns(DiffcWarning, match="codec 'bad' cannot be imported .*no_such_module"):
         registry.import_offered()
     assert registry.declarations()["good"].__module__ == "offered_good"
     assert "bad" not in registry.declarations()
@@ -278,7 +278,7 @@ def test_all_that_others_offer_is_imported_where_models_are_asked_for(offer: Any
 
 def test_a_malformed_entry_point_name_is_ignored_aloud(offer: Any) -> None:
     offer("shouting", "LOUD", "offered_loud:Found")
-    with pytest.warns(RuntimeWarning, match="shouting offers .* invalid name 'LOUD'"):
+    with pytest.warns(DiffcWarning, match="shouting offers .* invalid name 'LOUD'"):
         assert "LOUD" not in diffc.codecs_available()
 
 

@@ -11,6 +11,7 @@ from PIL import Image, ImageCms, ImageOps
 
 import diffc
 from diffc.container import METADATA_LIMIT
+from diffc.errors import DiffcWarning
 
 XMP = "<x:xmpmeta xmlns:x='adobe:ns:meta/'>eine rote Tür</x:xmpmeta>"
 
@@ -51,7 +52,7 @@ def test_orientation_is_kept_and_applies(photo: Image.Image, exif: Image.Exif) -
 def test_nothing_is_taken_from_the_image_itself(photo: Image.Image, exif: Image.Exif) -> None:
     plain = diffc.encode(photo, backend="planes")
     photo.info.update(exif=exif.tobytes(), xmp=XMP.encode(), comment=b"c", dpi=(72, 72))
-    with pytest.warns(UserWarning, match=r"turned by its EXIF \(orientation 6\), and none is"):
+    with pytest.warns(DiffcWarning, match=r"turned by its EXIF \(orientation 6\), and none is"):
         assert diffc.encode(photo, backend="planes") == plain
 
 

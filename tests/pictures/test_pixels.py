@@ -13,6 +13,7 @@ from codecs_for_tests import PlanesCodec  # noqa: F401 - registers codecs
 from PIL import Image, ImageCms
 
 import diffc
+from diffc.errors import DiffcWarning
 from diffc.pictures.alpha import decode_alpha, encode_alpha
 
 
@@ -252,7 +253,7 @@ def test_a_profile_that_does_not_fit_is_a_warning(
     image = photo.convert(mode)
     expected = reopened(image).tobytes()
     image.info["icc_profile"] = profile
-    with pytest.warns(UserWarning, match="ICC profile cannot be applied") as caught:
+    with pytest.warns(DiffcWarning, match="ICC profile cannot be applied") as caught:
         again = reopened(image)
     assert again.tobytes() == expected
     assert caught[0].filename == __file__
