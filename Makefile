@@ -12,7 +12,7 @@ CPU := --constraint constraints.txt
 
 # environments are built from one tree, one after the other
 .NOTPARALLEL:
-.PHONY: comparison demo test lint types test-core test-full test-compressai test-pillows fuzz train benchmark clean
+.PHONY: comparison demo test lint types test-core test-full test-compressai test-pillows fuzz train train-base benchmark clean
 
 demo: $(DEMO)/ready
 	$(DEMO)/bin/python examples/demo.py --out out/demo
@@ -68,6 +68,11 @@ train: $(FULL)/ready
 	  --preset $(PRESET) --device $(DEVICE) --minutes $(MINUTES) \
 	  --perceptual-weights $(PERCEPTUAL) --model codecs/weights/tiny \
 	  --relay-model codecs/weights/relay-tiny --perco-model codecs/weights/perco-tiny
+
+# a learned base for relay, of CompressAI's layers; the same arguments
+train-base: $(COMPRESSAI)/ready
+	$(COMPRESSAI)/bin/python -m diffc.codecs.training $(RUN) --photos $(PHOTOS) \
+	  --preset $(PRESET) --device $(DEVICE) --minutes $(MINUTES) --stages compressai export-compressai
 
 # the README's picture
 comparison: $(DEMO)/ready

@@ -176,9 +176,12 @@ def encode_base(
         try:
             made = codec.encode(picture, room.rate(rate))
         except RateError as error:
-            around = parameters + room.around(room.asked) - room.asked
-            lowest.append(around + error.lowest)
-            highest.append(partial(_highest, around, error))
+            inside = room.around(room.asked) - room.asked
+            lowest.append(parameters + inside + error.lowest)
+            highest.append(partial(_highest, parameters + inside, error))
+            if inside + error.lowest <= room.bytes:
+                # the limit is above what the codec reaches, and less pixels do not help
+                break
             continue
         return each, CodedBase(codec.name, codec.bitstream_version, made).pack()
     raise RateError(min(lowest), highest[0])
