@@ -136,7 +136,7 @@ def _export(run: Run) -> bool:
     return True
 
 
-STAGES = (
+STAGES: tuple[TrainingStage, ...] = (
     TrainingStage(NAME, _train, {NAME: ZooSettings}),
     TrainingStage(f"export-{NAME}", _export, {NAME: ZooSettings}, needs=(NAME,), writes=MODEL),
 )
