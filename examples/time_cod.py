@@ -23,7 +23,7 @@ from PIL import Image
 from torch import Tensor
 
 from diffc.codecs.cod.config import CodConfig
-from diffc.codecs.cod.folder import empty_network, read_config, read_network, write_folder
+from diffc.codecs.cod.folder import empty_network, read_lite_config, read_network, write_folder
 from diffc.codecs.cod.model import CodDecoder, CodEncoder
 from diffc.codecs.shared.pictures import padded
 
@@ -57,7 +57,7 @@ def pixels_of(photo: Path, size: tuple[int, int] | None, multiple: int) -> Tenso
 
 def published_decoder(folder: Path) -> Callable[[Tensor], Tensor]:
     """Return tokens to a picture by the network as it was published."""
-    network = read_network(folder, read_config(folder), encoder=False)
+    network = read_network(folder, read_lite_config(folder))
     # only to make the condition, which is the same in both forms
     half = CodDecoder(folder, "cpu", torch.float32)
 
@@ -110,7 +110,7 @@ def main() -> None:
             directory = stack.enter_context(tempfile.TemporaryDirectory())
             config = CodConfig(stride=options.stride, bits=options.bits)
             folder = random_model(Path(directory) / "model", config)
-        config = read_config(folder)
+        config = read_lite_config(folder)
         pixels = pixels_of(options.photo, options.size, config.multiple)
         height, width = pixels.shape[2:]
         print(

@@ -88,7 +88,8 @@ class ModelKind:
         Its text encoders count always, not only where there is a prompt.
     converter : str
         ``"package.module:function"`` that makes a model's folder of a released checkpoint, from
-        (weights, the network's arguments, folder); empty if there is none.
+        (weights, the network's arguments, folder) and, if it has a parameter ``vae``, the directory
+        of an autoencoder or None; empty if there is none.
     published : str
         ``"package:folder/models.json"``, the models of this kind that others publish, in the form
         of `diffc.models.table`; empty if none are known.

@@ -19,6 +19,9 @@ from torch import Tensor
 
 from diffc.codecs.cod.config import CodConfig
 from diffc.codecs.cod.folder import empty_network, write_folder
+from diffc.codecs.shared.cod.folder import empty, write_velocity_folder
+from diffc.codecs.shared.cod.sizes import LATENT, PIXEL, VelocityConfig
+from diffc.codecs.shared.cod.velocity_network import VelocityNetwork
 
 TINY = CodConfig(
     stride=16,
@@ -36,6 +39,21 @@ TINY = CodConfig(
     groups=4,
     window=4,
 )
+TINY_PIXELS = VelocityConfig(
+    space=PIXEL,
+    width=32,
+    heads=2,
+    patch_blocks=2,
+    last_blocks=1,
+    inner_width=40,
+    pixel_width=8,
+    frequencies=2,
+    time_features=8,
+    encoder_width=4,
+    code_length=4,
+    groups=4,
+)
+TINY_LATENTS = replace(TINY_PIXELS, space=LATENT)
 
 
 def recipe(shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
@@ -70,6 +88,19 @@ def write_tiny(folder: Path, stride: int = TINY.stride, bits: int = TINY.bits) -
     """Write a small model of some rate; return its folder."""
     config = replace(TINY, stride=stride, bits=bits)
     write_folder(tiny_weights(config), config, folder)
+    return folder
+
+
+def velocity_weights(config: VelocityConfig) -> dict[str, Tensor]:
+    """Return a velocity network's weights by the recipe, in half precision."""
+    network = empty(lambda: VelocityNetwork(config))
+    shapes = {name: value.shape for name, value in network.state_dict().items()}
+    return {name: value.half() for name, value in recipe(shapes).items()}
+
+
+def write_velocity(folder: Path, config: VelocityConfig, vae: Path | None = None) -> Path:
+    """Write a small model of many steps; return its folder."""
+    write_velocity_folder(velocity_weights(config), config, folder, vae)
     return folder
 
 

@@ -159,13 +159,26 @@ def _quiet(unet: Any) -> Any:
     return unet
 
 
-def _vae(folder: Path, *, gain: float, **options: Any) -> None:
+def make_vae(folder: Path) -> Path:
+    """Write an autoencoder of 4 channels and a factor of 8, as CoD's latents are of; return it."""
+    before = torch.random.get_rng_state()
+    torch.manual_seed(7)
+    try:
+        _vae(folder, gain=30, widths=(8, 16, 16, 16), latent_channels=4)
+    finally:
+        torch.random.set_rng_state(before)
+    return folder / "vae"
+
+
+def _vae(
+    folder: Path, *, gain: float, widths: tuple[int, ...] = (8, 16, 16), **options: Any
+) -> None:
     import diffusers
 
     vae = diffusers.AutoencoderKL(
-        block_out_channels=(8, 16, 16),
-        down_block_types=("DownEncoderBlock2D",) * 3,
-        up_block_types=("UpDecoderBlock2D",) * 3,
+        block_out_channels=widths,
+        down_block_types=("DownEncoderBlock2D",) * len(widths),
+        up_block_types=("UpDecoderBlock2D",) * len(widths),
         norm_num_groups=8,
         sample_size=32,
         **options,

@@ -1,4 +1,4 @@
-"""Which CoD-Lite models there are to choose from, and how many bytes a picture takes with each.
+"""Which CoD models there are to choose from, and how many bytes a picture takes with each.
 
 A model has one rate.  The caller names one, or several that are kept together; left out, all that
 are here are chosen from.
@@ -11,7 +11,9 @@ from pathlib import Path
 
 from diffc.codec import DecodeOptions, Rate
 from diffc.codecs.cod.config import CodConfig
-from diffc.codecs.cod.folder import KIND, read_config
+from diffc.codecs.cod.folder import read_config
+from diffc.codecs.shared.cod.folder import KIND
+from diffc.codecs.shared.cod.sizes import VelocityConfig
 from diffc.codecs.shared.models import fingerprint, folder_of, folder_with, kind_of
 from diffc.codecs.shared.tokens.fixed_length import payload_length
 from diffc.errors import OptionError, RateError
@@ -26,11 +28,11 @@ class Choice:
     """A model and the payload that a picture takes with it."""
 
     folder: Path
-    config: CodConfig
+    config: CodConfig | VelocityConfig
     length: int
 
 
-def grid_of(config: CodConfig, size: tuple[int, int]) -> tuple[int, int]:
+def grid_of(config: CodConfig | VelocityConfig, size: tuple[int, int]) -> tuple[int, int]:
     """Return the rows and columns of tokens of a picture, given its width and height."""
     width, height = size
     multiple = config.multiple

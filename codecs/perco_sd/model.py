@@ -29,7 +29,7 @@ from diffc.codecs.shared.diffusion.schedules import (
 )
 from diffc.codecs.shared.models import fast_dtype
 from diffc.codecs.shared.networks.blocks import to_device
-from diffc.codecs.shared.stable_diffusion.autoencoder import LatentAutoencoder
+from diffc.codecs.shared.stable_diffusion.autoencoder import autoencoder_of
 from diffc.codecs.shared.stable_diffusion.folder import (
     BETA_SCHEDULERS,
     UNET,
@@ -76,7 +76,7 @@ class PercoSdModel:
         shape = shape_of(UNET, pipeline.config("unet"))
         self._schedule = pipeline.config("scheduler")
         self._wrap = variance_preserving_wrap(self._schedule)
-        self._autoencoder = LatentAutoencoder(pipeline, device)
+        self._autoencoder = autoencoder_of(pipeline, device)
         # in float32 everywhere: it is small, and rounding would choose other tokens
         self._encoder = to_device(read_hyper_encoder(folder / "hyper_enc"), device)
         sizes = self._encoder.config

@@ -14,6 +14,11 @@ DIFFUSERS = ModelKind(
     parts=(("unet", "transformer"), ("vae",)),
     published="diffc.codecs.shared.stable_diffusion:models.json",
 )
+COD = ModelKind(
+    "cod",
+    converter="diffc.codecs.cod.convert:write_model",
+    published="diffc.codecs.cod:models.json",
+)
 
 
 def seed_option(of: str) -> int:

@@ -78,6 +78,9 @@ def _add_convert(actions: Any) -> None:
     action.add_argument("--kind", metavar="KIND", help="of the model to make, such as cod")
     action.add_argument("--config", metavar="FILE", help="its configuration, YAML or JSON")
     action.add_argument("--name", metavar="NAME", help="of the model, in the store")
+    action.add_argument(
+        "--vae", metavar="DIR", help="autoencoder of diffusers, for networks of its latents"
+    )
     action.add_argument("--key", metavar="KEY", help="entry of the checkpoint with the weights")
     action.add_argument(
         "-o", "--output", metavar="FILE", help="plain safetensors instead of a model"
@@ -205,22 +208,23 @@ def _convert(args: argparse.Namespace) -> int:
     from diffc.models.convert import fetched_checkpoint, to_model, to_safetensors
 
     if args.output is not None:
-        if args.kind or args.config or args.name:
-            args.usage("-o makes plain safetensors: drop --kind, --config and --name")
+        if args.kind or args.config or args.name or args.vae:
+            args.usage("-o makes plain safetensors: drop --kind, --config, --name and --vae")
         to_safetensors(Path(args.source), Path(args.output), args.key)
         print(args.output)
         return 0
     fetched = fetched_checkpoint(args.source)
+    vae = None if args.vae is None else Path(args.vae)
     if fetched is not None:
         if args.kind or args.config or args.name:
             args.usage("a fetched checkpoint's kind, configuration and name are known: drop them")
         source, config, kind, origin = fetched
-        record = to_model(source, origin.name, kind, config, args.key, origin)
+        record = to_model(source, origin.name, kind, config, args.key, origin, vae)
     else:
         if not args.kind or not args.name:
             args.usage("a model needs --kind and --name, and plain safetensors need -o FILE")
         settings = None if args.config is None else Path(args.config)
-        record = to_model(Path(args.source), args.name, args.kind, settings, args.key)
+        record = to_model(Path(args.source), args.name, args.kind, settings, args.key, vae=vae)
     print(f"{record.name}: {record.kind}, fingerprint {record.fingerprints[0]}, {record.folder}")
     return 0
 

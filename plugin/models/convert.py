@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -49,6 +50,7 @@ def to_model(
     config: Path | None,
     key: str | None = None,
     origin: store.Record | None = None,
+    vae: Path | None = None,
 ) -> store.Record:
     """Convert a checkpoint to a model of the store.
 
@@ -66,22 +68,27 @@ def to_model(
         The entry of the checkpoint that holds the weights.
     origin : Record, optional
         Of the checkpoint, if it was fetched; the model takes its place.
+    vae : Path, optional
+        A directory of diffusers with the autoencoder that the model is put together with.
 
     Raises
     ------
     OptionError
-        If the kind is unknown, or the name taken.
+        If the kind is unknown or has no autoencoder, or the name is taken.
     OSError
         If the checkpoint or its configuration is refused, or there is no room.
     """
     write = converter(kind)
+    parts = {} if vae is None else {"vae": vae}
+    if not parts.keys() <= inspect.signature(write).parameters.keys():
+        raise OptionError(f"models of kind {kind!r} are made without an autoencoder: drop --vae")
     folder = store.owned_folder(name)
     free_name(name, folder)
     arguments = {} if config is None else network_arguments(read_settings(config))
     with staging() as place:
         check_room(place, source.stat().st_size, name)
         model = place / "model"
-        write(read_checkpoint(source, key), arguments, model)
+        write(read_checkpoint(source, key), arguments, model, **parts)
         if kind_of(model) != kind:
             raise OSError(f"converting {source} made no model of kind {kind!r}: get it anew")
         trust = store.DIRECTORY if origin is None else origin.trust
@@ -107,8 +114,8 @@ def fetched_checkpoint(name: str) -> tuple[Path, Path, str, store.Record] | None
     return folder / entry.checkpoint, folder / entry.config, entry.kind, record
 
 
-def converter(kind: str) -> Callable[[dict[str, Any], dict[str, Any], Path], None]:
-    """Import what writes models of a kind.
+def converter(kind: str) -> Callable[..., None]:
+    """Import what writes models of a kind, see `diffc.codec.ModelKind`.
 
     Raises
     ------
@@ -121,7 +128,7 @@ def converter(kind: str) -> Callable[[dict[str, Any], dict[str, Any], Path], Non
             f"models of kind {kind[:60]!r} cannot be made: choose {', '.join(converters)}, or leave "
             "--kind out for plain safetensors"
         )
-    write: Callable[[dict[str, Any], dict[str, Any], Path], None] = resolve_name(converters[kind])
+    write: Callable[..., None] = resolve_name(converters[kind])
     return write
 
 

@@ -25,6 +25,7 @@ from diffc.codecs.cod.folder import empty_network, read_config, write_folder
 from diffc.codecs.cod.model import CodDecoder, CodEncoder
 from diffc.codecs.cod.network import CodNetwork
 from diffc.codecs.cod.one_step import folded
+from diffc.codecs.shared.cod import tokens as coding
 from diffc.codecs.shared.cod.condition import GroupNorm, WindowAttention
 from diffc.codecs.shared.cod.layers import patch_places
 from diffc.codecs.shared.models import load_once
@@ -315,7 +316,7 @@ def test_the_trunk_sees_no_further_than_its_margin(stride: int) -> None:
         return encoder.trunk(F.pixel_shuffle(blocks, stride), means)
 
     pixels = F.pixel_unshuffle(random(1, 3, 64, 1024), stride)
-    margin = model._TRUNK_MARGIN // stride
+    margin = coding.TRUNK_MARGIN // stride
     whole, tiled = whole_and_tiled(trunk, pixels, 256 // stride, margin)
     torch.testing.assert_close(tiled, whole, rtol=1e-4, atol=1e-5)
     whole, tiled = whole_and_tiled(trunk, pixels, 256 // stride, 32 // stride)
@@ -352,7 +353,7 @@ def test_tiles_of_the_decoder_leave_no_seam(
     decoder = CodDecoder(tmp_path / "model", "cpu", torch.float32)
     tokens = torch.randint(0, 16, (16, 160), generator=torch.Generator().manual_seed(2))
     whole = decoder.condition(tokens)
-    monkeypatch.setattr(model, "_GRID_TILE", 2)
+    monkeypatch.setattr(coding, "GRID_TILE", 2)
     difference = decoder.condition(tokens) - whole
     assert 1e-4 < float(difference.std() / whole.std()) < 0.05
     # tiles of two windows are as many patches wide as a token has pixels
@@ -366,8 +367,8 @@ def test_tiles_of_the_encoder_change_few_tokens(
     noise = random(1, 3, 40, 80)
     pixels = F.interpolate(noise, size=(640, 1280), mode="bicubic").clamp(0, 1)
     whole = encoder.tokens(pixels)
-    monkeypatch.setattr(model, "_TRUNK_TILE", 256)
-    monkeypatch.setattr(model, "_GRID_TILE", 4)
+    monkeypatch.setattr(coding, "TRUNK_TILE", 256)
+    monkeypatch.setattr(coding, "GRID_TILE", 4)
     tiled = encoder.tokens(pixels)
     assert tiled.shape == whole.shape == (40, 80)
     assert 0.95 < float((tiled == whole).float().mean()) < 1
@@ -478,5 +479,7 @@ def test_a_checkpoint_and_its_configuration_agree(
 
 @pytest.mark.parametrize("weights", [{}, {"net.weight": torch.zeros(3)}, {"a": torch.zeros(())}])
 def test_other_checkpoints_are_refused(tmp_path: Path, weights: dict[str, Tensor]) -> None:
-    with pytest.raises(ValueError, match="are those of a CoD-Lite network, which these are not"):
+    with pytest.raises(
+        ValueError, match="are those of a CoD or CoD-Lite network, which these are not"
+    ):
         write_model(weights, {}, tmp_path / "model")

@@ -13,7 +13,9 @@ from cod_vectors import CONFIGS, PUBLISHED, empty, noise, shapes_of, vectors_of
 from torch import Tensor
 
 from diffc.codecs.shared.cod.sizes import VelocityConfig
+from diffc.codecs.shared.cod.velocity_model import PixelValues, VelocityModel
 from diffc.codecs.shared.cod.velocity_network import rotated, rotation_of
+from diffc.codecs.shared.diffusion.denoisers import PURE_NOISE
 from diffc.codecs.shared.tokens.fixed_length import pack
 from diffc.codecs.shared.tokens.vector_quantiser import nearest
 
@@ -26,6 +28,11 @@ def _no_gradients() -> Iterator[None]:
 
 def close(made: Tensor, wanted: Tensor) -> None:
     torch.testing.assert_close(made, wanted, rtol=0, atol=1e-4)
+
+
+def model_of(name: str) -> VelocityModel:
+    # no test here asks for pixels
+    return VelocityModel(vectors_of(name).network, "cpu", torch.float32, PixelValues())
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -122,3 +129,59 @@ def test_a_picture_spans_sixteen_whatever_its_size() -> None:
 def test_sizes_out_of_range_are_refused(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(ValueError, match=says):
         replace(VelocityConfig(), **changes)
+
+
+# sampling
+
+
+@pytest.mark.parametrize(
+    ("name", "sampler"),
+    [("latent", "adam2_25"), ("latent", "adam2_10"), ("latent", "euler_5"), ("pixel", "euler_5")],
+)
+def test_samples_are_the_published_ones(name: str, sampler: str) -> None:
+    vectors = vectors_of(name)
+    rule, steps = sampler.split("_")
+    made = model_of(name).draw(
+        vectors.tokens("stream"),
+        noise("noise", vectors.state_shape),
+        steps=int(steps),
+        guidance=vectors.facts["samplers"][sampler]["guidance"],
+        order={"euler": 1, "adam2": 2}[rule],
+    )
+    wanted = vectors.array(f"sample_{sampler}")
+    torch.testing.assert_close(made[0], wanted, rtol=0, atol=5e-4)
+
+
+@pytest.mark.parametrize("name", ["onestep_x", "onestep_v"])
+def test_pictures_of_one_step_are_the_published_ones(name: str) -> None:
+    vectors = vectors_of(name)
+    made = model_of(name).draw(vectors.tokens("stream"), noise("noise", vectors.state_shape))
+    close(made[0], vectors.array("decoded"))
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_model_chooses_the_published_tokens(name: str) -> None:
+    vectors = vectors_of(name)
+    tokens = model_of(name).tokens(vectors.pixels)
+    assert pack(tokens, vectors.config.bits).hex() == vectors.facts["stream"]
+
+
+def test_no_picture_has_a_condition_of_every_size() -> None:
+    vectors, model = vectors_of("pixel"), model_of("pixel")
+    height, width = (side // vectors.config.stride for side in vectors.pixels.shape[2:])
+    made = model.no_condition((height, width))
+    close(made.mean(1), vectors.array("uncond_mean"))
+    assert model.no_condition((2, 1)).shape == (1, vectors.config.width, 4, 2)
+
+
+def test_without_guidance_no_picture_is_not_asked_about() -> None:
+    vectors, model = vectors_of("latent"), model_of("latent")
+    tokens, start = vectors.tokens("stream"), noise("noise", vectors.state_shape)
+    times = [0.5, 1.0]
+    alone = model.denoiser(model.condition(tokens), times)
+    made = model.draw(tokens, start, steps=1, guidance=1.0)
+    close(made, alone(start * PURE_NOISE, torch.tensor([PURE_NOISE])))
+    # one step starts outside of the interval of guidance
+    close(made, model.draw(tokens, start, steps=1, guidance=3.0))
+    guided = model.draw(tokens, start, steps=3, guidance=3.0)
+    assert float((guided - model.draw(tokens, start, steps=3, guidance=1.0)).abs().max()) > 0.1

@@ -264,7 +264,7 @@ def test_sampling_is_that_of_diffusers(
             without, under = (unet(seen, t, encoder_hidden_states=text).sample for text in texts)
             prediction_ = without + 2.5 * (under - without)
             latent = scheduler.step(prediction_, t, latent).prev_sample
-        vae = autoencoder.LatentAutoencoder(read_pipeline(folder), "cpu")
+        vae = autoencoder.autoencoder_of(read_pipeline(folder), "cpu")
         expected = vae.synthesise(latent)
     made = model.render(tokens, CAPTION, 3, options)
     assert float(expected.std()) > 0.01

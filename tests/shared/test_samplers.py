@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from diffc.codecs.shared.diffusion.denoisers import FlowDenoiser, flow_sigma, guided
 from diffc.codecs.shared.diffusion.samplers import (
     advance,
     ancestral_weights,
@@ -17,8 +18,9 @@ from diffc.codecs.shared.diffusion.samplers import (
     denoise_scaled,
     per_item,
     sample_ddim,
+    sample_flow,
 )
-from diffc.codecs.shared.diffusion.schedules import edm_sigmas, even_times
+from diffc.codecs.shared.diffusion.schedules import edm_sigmas, even_times, flow_walk
 
 MEAN, SPREAD = 1.5, 0.7
 STEPS = [(3.0, 2.0), (1.0, 1 / 3), (1.5, 0.03)]
@@ -127,3 +129,46 @@ def test_times_fall_evenly_from_end_to_end(steps: int) -> None:
     assert (path[0], path[-1], len(path)) == (999, 0, steps + 1)
     gaps = {earlier - later for earlier, later in itertools.pairwise(path)}
     assert max(gaps) - min(gaps) <= 1
+
+
+def test_eulers_steps_along_straight_paths_are_those_of_ddim() -> None:
+    times = flow_walk(12, 0.04)
+    model = FlowDenoiser(lambda x, s: x * s + s**2, times[-2::-1])
+    noise = drawn(1, 1, 4, 4)
+    made = sample_flow(model, noise, times, order=1)
+    sigmas = [flow_sigma(s) for s in times[:-1]]
+    wanted = sample_ddim(model, noise * sigmas[0], [*sigmas, 0.0])
+    torch.testing.assert_close(made, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_two_directions_follow_one_that_turns_evenly() -> None:
+    # uneven steps: a rule with fixed weights would miss
+    times = [1.0, 0.9, 0.5, 0.3, 0.0]
+    model = FlowDenoiser(lambda x, s: torch.full_like(x, 3 + 4 * s), times[-2::-1])
+    start = drawn(1, 1, 4, 4)
+    # only the first step, Euler's, is not exact: its direction is that of its start
+    exact = start - 3 - 2 + 2 * 0.1**2 - 4 * 0.1**2
+    torch.testing.assert_close(sample_flow(model, start, times), exact, rtol=1e-5, atol=1e-5)
+    euler = sample_flow(model, start, times, order=1)
+    assert float((euler - exact).abs().max()) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("steps", "wanted"), [(1, [1, 0]), (2, [1, 0.04, 0]), (5, [1, 0.76, 0.52, 0.28, 0.04, 0])]
+)
+def test_a_walk_is_even_down_to_its_last_step(steps: int, wanted: list[float]) -> None:
+    assert flow_walk(steps, 0.04) == pytest.approx(wanted)
+
+
+def test_guidance_ends_at_a_noise_level() -> None:
+    asked = []
+
+    def unconditional(x: Tensor, sigma: Tensor) -> Tensor:
+        asked.append(sigma.item())
+        return torch.zeros_like(x)
+
+    model = guided(lambda x, sigma: torch.ones_like(x), unconditional, 3.0, 9.0)
+    levels = (2.0**24, 9.0, 8.9, 0.1)
+    made = [model(torch.zeros(1, 1, 1, 1), torch.tensor([level])).item() for level in levels]
+    assert made == [1, 1, 3, 3]
+    assert asked == pytest.approx(levels[2:])

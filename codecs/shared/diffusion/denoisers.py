@@ -98,6 +98,11 @@ class SampleDenoiser(EpsilonDenoiser):
         return self.network(math.sqrt(self.alpha_bars[t]) * x, t).float()
 
 
+def flow_sigma(s: float) -> float:
+    """Return the noise level s / (1 - s) of a time on straight paths, s in (0, 1]."""
+    return s / (1 - s) if s < 1 else PURE_NOISE
+
+
 class FlowDenoiser:
     """A flow-matching network: u = eps - x0 at x_s = (1 - s) x0 + s eps (arXiv 2210.02747).
 
@@ -113,7 +118,7 @@ class FlowDenoiser:
 
     def __init__(self, network: Network, times: Sequence[float]) -> None:
         self.network, self.times = network, times
-        self.sigmas = [s / (1 - s) if s < 1 else PURE_NOISE for s in times]
+        self.sigmas = [flow_sigma(s) for s in times]
 
     def __call__(self, x: Tensor, sigma: Tensor) -> Tensor:
         """Return x0hat = x_s - s u."""
@@ -128,15 +133,30 @@ def guide(conditional: Tensor, unconditional: Tensor, guidance: float) -> Tensor
     return unconditional + guidance * (conditional - unconditional)
 
 
-def guided(conditional: Denoiser, unconditional: Denoiser, guidance: float) -> Denoiser:
+def guided(
+    conditional: Denoiser,
+    unconditional: Denoiser,
+    guidance: float,
+    largest: float = math.inf,
+) -> Denoiser:
     """Return a denoiser with classifier-free guidance, see `guide`.
 
-    ``guidance`` is 1 for the conditional estimate alone, which then costs one evaluation.
+    Parameters
+    ----------
+    conditional, unconditional : callable
+        The denoisers.
+    guidance : float
+        1 is the conditional estimate alone, which then costs one evaluation.
+    largest : float
+        From this noise level on there is no guidance (arXiv 2404.07724).
     """
     if guidance == 1:
         return conditional
 
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
-        return guide(conditional(x, sigma), unconditional(x, sigma), guidance)
+        estimate = conditional(x, sigma)
+        if sigma.max().item() >= largest:
+            return estimate
+        return guide(estimate, unconditional(x, sigma), guidance)
 
     return denoise

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from diffc.codec import Progress, no_progress
-from diffc.codecs.shared.diffusion.denoisers import Denoiser
+from diffc.codecs.shared.diffusion.denoisers import Denoiser, flow_sigma
 from diffc.noise.streams import Purpose, random_normals
 
 Level = float | Tensor
@@ -76,6 +76,45 @@ def sample_ddim(
     steps = len(sigmas) - 1
     for step, (sigma, sigma_next) in enumerate(itertools.pairwise(sigmas)):
         x = ddim_step(x, model(x, _of_each(sigma, x)), sigma, sigma_next)
+        progress(step + 1, steps)
+    return x
+
+
+def sample_flow(
+    model: Denoiser,
+    x: Tensor,
+    times: Sequence[float],
+    *,
+    order: int = 2,
+    progress: Progress = no_progress,
+) -> Tensor:
+    """Go along the paths x_s = (1 - s) x0 + s eps, whose direction is u = (x_s - x0hat) / s.
+
+    Parameters
+    ----------
+    model : callable
+        The denoiser; it is asked at the levels `flow_sigma` of the times.
+    x : Tensor
+        The state at the first time; at s = 1 it is noise alone.
+    times : sequence of float
+        s from (0, 1], falling; the last, usually 0, is where the result stands.
+    order : int
+        1 for Euler's steps, which are those of `sample_ddim`; 2 for steps by the direction before,
+        too (Adams-Bashforth, with steps of any length), the first being Euler's.
+    progress : callable
+        Called with the step that is done and the number of steps.
+    """
+    steps = len(times) - 1
+    before: tuple[Tensor, float] | None = None
+    for step, (s, s_next) in enumerate(itertools.pairwise(times)):
+        sigma, length = flow_sigma(s), s_next - s
+        direction = (x - model(x * (sigma / s), _of_each(sigma, x))) / s
+        if before is None or order == 1:
+            x = x + length * direction
+        else:
+            ratio = length / (2 * before[1])
+            x = x + length * ((1 + ratio) * direction - ratio * before[0])
+        before = direction, length
         progress(step + 1, steps)
     return x
 

@@ -134,6 +134,12 @@ def flow_times(config: Mapping[str, Any]) -> list[float]:
     return [shift * s / (1 + (shift - 1) * s) for s in even]
 
 
+def flow_walk(steps: int, last_step: float) -> list[float]:
+    """Return falling times s, 1 to ``last_step``, one for each step and evenly spaced, then 0."""
+    spacing = (1 - last_step) / max(steps - 1, 1)
+    return [*(1 - step * spacing for step in range(steps)), 0.0]
+
+
 def flow_wrap(config: Mapping[str, Any]) -> Wrap:
     """Return what makes a denoiser of a flow-matching network.
 

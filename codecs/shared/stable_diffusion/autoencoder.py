@@ -5,10 +5,11 @@ It computes in float32, for its steps are a small part of the time and rounding 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.stable_diffusion.folder import Pipeline
@@ -24,10 +25,14 @@ class LatentAutoencoder:
 
     Parameters
     ----------
-    pipeline : Pipeline
-        Whose component ``vae`` it is.
+    config : mapping
+        Of the network.
+    network : Module
+        An ``AutoencoderKL`` of diffusers.
     device : str
         Where it runs.
+    scale : float, optional
+        From the posterior's mode to the latent; None is what the configuration says.
 
     Attributes
     ----------
@@ -37,18 +42,24 @@ class LatentAutoencoder:
         Pixels along a side for each position of the latent.
     """
 
-    def __init__(self, pipeline: Pipeline, device: str) -> None:
-        config = pipeline.config("vae")
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        network: nn.Module,
+        device: str,
+        *,
+        scale: float | None = None,
+    ) -> None:
         if config.get("latents_mean") is not None or config.get("latents_std") is not None:
-            raise OSError(
-                f"latents normalised by channel (latents_mean, latents_std) as in {pipeline.folder}"
-                " are not supported here: use another model"
+            raise ValueError(
+                "latents normalised by channel (latents_mean, latents_std) are not supported here: "
+                "use another model"
             )
         self.channels = int(config["latent_channels"])
         self.factor = 2 ** (len(config["block_out_channels"]) - 1)
-        self._scale = float(config["scaling_factor"])
+        self._scale = float(config["scaling_factor"]) if scale is None else scale
         self._shift = float(config.get("shift_factor") or 0.0)
-        self._network: Any = to_device(read_network(pipeline, "vae", torch.float32), device)
+        self._network: Any = to_device(network, device)
 
     def analyse(self, pixels: Tensor) -> Tensor:
         """Map pixels (1, 3, H, W) in [0, 1], sides multiples of `factor`, to a latent."""
@@ -70,3 +81,17 @@ class LatentAutoencoder:
 
         pixels = blended(decoded, latent / self._scale + self._shift, _TILING, after=self.factor)
         return pixels.add_(1).mul_(0.5).clamp_(0, 1)
+
+
+def autoencoder_of(pipeline: Pipeline, device: str) -> LatentAutoencoder:
+    """Return the component ``vae`` of a pipeline.
+
+    Raises
+    ------
+    OSError
+        If its weights cannot be read.
+    ValueError
+        If it is of a kind that is not supported.
+    """
+    network = read_network(pipeline, "vae", torch.float32)
+    return LatentAutoencoder(pipeline.config("vae"), network, device)

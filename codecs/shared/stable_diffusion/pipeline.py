@@ -14,7 +14,7 @@ from diffc.codecs.shared.diffusion.schedules import flow_wrap, variance_preservi
 from diffc.codecs.shared.models import fast_dtype, load_once
 from diffc.codecs.shared.networks.blocks import to_device
 from diffc.codecs.shared.stable_diffusion import prompt_embedding
-from diffc.codecs.shared.stable_diffusion.autoencoder import LatentAutoencoder
+from diffc.codecs.shared.stable_diffusion.autoencoder import autoencoder_of
 from diffc.codecs.shared.stable_diffusion.folder import (
     FLOW_SCHEDULERS,
     TRANSFORMER,
@@ -60,7 +60,7 @@ class DiffusersNetworks:
         self.shape = shape_of(self.name, pipeline.config(pipeline.network))
         schedule = pipeline.config("scheduler")
         self._wrap = flow_wrap(schedule) if flows else variance_preserving_wrap(schedule)
-        self.autoencoder = LatentAutoencoder(pipeline, device)
+        self.autoencoder = autoencoder_of(pipeline, device)
         if self.autoencoder.channels != self.shape.channels:
             raise OSError(
                 f"a network of {self.shape.channels} channels for latents of "
