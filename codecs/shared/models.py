@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,7 +22,6 @@ from diffc.torch_state import lacks_memory, weights_to_come
 __all__ = [
     "chosen",
     "config_of",
-    "embedded_folder",
     "fast_dtype",
     "fingerprint",
     "folder_of",
@@ -90,19 +88,13 @@ def names_of(codec: Codec | type[Codec]) -> tuple[str, ...]:
     return tuple(kind.name for kind in codec.kinds)
 
 
-def embedded_folder(kind: str, name: str) -> Path:
-    """Return where an embedded model lies in its package."""
-    package, _, inside = model_kinds()[kind].embedded[name].partition(":")
-    return Path(str(files(package).joinpath(*inside.split("/"))))
-
-
 def _embedded(kinds: tuple[str, ...]) -> dict[str, Path]:
     """Return the embedded models of several kinds by name; the first kind's come first."""
     known = model_kinds()
     found: dict[str, Path] = {}
     for kind in kinds:
         for name in known[kind].embedded if kind in known else ():
-            found.setdefault(name, embedded_folder(kind, name))
+            found.setdefault(name, lookup.embedded_folder(kind, name))
     return found
 
 

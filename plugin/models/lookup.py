@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from importlib.resources import files
 from pathlib import Path
 
 from diffc.decode_options import decode_options
@@ -11,6 +12,7 @@ from diffc.models import store, table
 from diffc.models.identity import kind_of
 from diffc.models.names import is_hub_id, may_be_path
 from diffc.models.places import directories_of_environment
+from diffc.registry import model_kinds
 
 
 def choices(kinds: Iterable[str]) -> str:
@@ -21,6 +23,12 @@ def choices(kinds: Iterable[str]) -> str:
     if not names:
         return directory
     return f"a model of 'diffc models list' ({', '.join(names)}) or {directory}"
+
+
+def embedded_folder(kind: str, name: str) -> Path:
+    """Return where an embedded model lies in its package."""
+    package, _, inside = model_kinds()[kind].embedded[name].partition(":")
+    return Path(str(files(package).joinpath(*inside.split("/"))))
 
 
 def named_folder(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from diffc.models import store, table
+from diffc.models.lookup import embedded_folder
 from diffc.models.table import KnownModel
-from diffc.registry import known_codecs
+from diffc.registry import declarations, known_codecs
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Row:
     codecs : tuple of str
         That it is embedded in.
     size : int or None
-        Bytes.
+        Bytes; of an embedded model, those of its weights.
     fingerprints : tuple of str
         As far as they are known.
     licence, commercial, note : str
@@ -61,20 +63,29 @@ def overview() -> list[Row]:
 
 
 def _embedded() -> Iterator[Row]:
+    declared = declarations()
     for codec, info in known_codecs().items():
-        if info.weights_licence is None:
+        if info.weights_licence is None or codec not in declared:
             continue
         free = "yes" if info.weights_licence == "MIT" else "unknown"
-        for name in info.models:
+        models = [(kind.name, name) for kind in declared[codec].kinds for name in kind.embedded]
+        for kind, name in models:
             yield Row(
                 name,
                 "",
                 "embedded",
                 info.description,
                 (codec,),
+                size=_weights(embedded_folder(kind, name)),
                 licence=info.weights_licence,
                 commercial=free,
             )
+
+
+def _weights(folder: Path) -> int | None:
+    """Return the bytes of a model's weights; None if they are not here."""
+    sizes = [each.stat().st_size for each in folder.glob("*.safetensors")]
+    return sum(sizes) if sizes else None
 
 
 def _row(entry: KnownModel, record: store.Record | None) -> Row:

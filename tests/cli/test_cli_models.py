@@ -50,6 +50,7 @@ def listed(run):
 def test_the_list_has_what_is_embedded_known_and_stored(run, tmp_path):
     rows = listed(run)
     assert rows["tiny", "relay"]["state"] == "embedded"
+    assert rows["tiny", "relay"]["size"] > rows["tiny", "perco"]["size"] > 10**6
     assert rows["tiny", "ddcm"]["licence"] == "MIT"
     assert rows["sd-2.1",]["state"] == "not fetched"
     assert rows["perco-sd",]["state"] == "by hand"

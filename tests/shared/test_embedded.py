@@ -20,10 +20,11 @@ from diffc.codecs.perco.packing import packed_bits
 from diffc.codecs.relay import model
 from diffc.codecs.shared import models
 from diffc.container.reader import parse_header
+from diffc.models.lookup import embedded_folder
 
-FOLDER = models.embedded_folder("patch", "tiny")
-PERCO_FOLDER = models.embedded_folder("tokens", "tiny")
-FOLDERS = [FOLDER, models.embedded_folder("restoring", "tiny"), PERCO_FOLDER]
+FOLDER = embedded_folder("patch", "tiny")
+PERCO_FOLDER = embedded_folder("tokens", "tiny")
+FOLDERS = [FOLDER, embedded_folder("restoring", "tiny"), PERCO_FOLDER]
 
 
 def test_all_weights_are_safetensors_and_fit_the_package() -> None:
