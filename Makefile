@@ -80,7 +80,7 @@ comparison: $(DEMO)/ready
 
 # make benchmark PHOTOS=folder
 benchmark: $(FULL)/ready
-	$(FULL)/bin/python examples/benchmark.py $(PHOTOS) --out out/benchmark
+	$(FULL)/bin/diffc bench $(PHOTOS) --out out/benchmark
 
 $(FULL)/ready: pyproject.toml setup.py setup.cfg constraints.txt $(SOURCES)
 	$(PYTHON) -m venv $(FULL)
