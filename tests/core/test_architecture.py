@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
@@ -230,6 +231,13 @@ def test_a_danger_is_noticed(source: str) -> None:
 )
 def test_only_one_module_reads_checkpoints_and_only_weights(name: str, source: str) -> None:
     assert dangers(name, ast.parse(source))
+
+
+def test_the_picture_of_the_rooms_has_all_of_them() -> None:
+    words = set(re.findall(r"\w+", (ROOT / "docs" / "images" / "rooms.svg").read_text()))
+    rooms = [path for path in (ROOT / "plugin").iterdir() if path.is_dir()]
+    rooms += [path for path in (ROOT / "codecs").iterdir() if path.is_dir()]
+    assert {path.name for path in rooms if not path.name.startswith("__")} - words == set()
 
 
 def test_all_folders_are_installed() -> None:
