@@ -21,6 +21,8 @@ import diffc
 from diffc.bench.measures.available import Measurer
 from diffc.bench.measures.patch_distance import paired_patch_distance
 from diffc.bench.measures.published import psnr
+from diffc.codecs.relay.codec import SCALES
+from diffc.codecs.relay.rate_search import base_size
 from diffc.container.layout import MAGIC
 from diffc.pictures.reading import open_picture
 
@@ -40,7 +42,10 @@ def base_of(data: bytes) -> Image.Image:
 def shown(data: bytes, size: tuple[int, int]) -> tuple[str, list[Image.Image]]:
     """Return the scale of a file, and the pictures of `SHOWN`."""
     base = base_of(data)
-    scale = f"{size[0] / base.width:.2g}"
+    # a HEIC file shows whole blocks
+    sizes = {f"{each:g}": base_size(size, each) for each in SCALES}
+    scale = next(name for name, each in sizes.items() if np.less_equal(each, base.size).all())
+    base = base.crop((0, 0, *sizes[scale]))
     enlarged = base.resize(size, Image.Resampling.BICUBIC)
     return scale, [enlarged, diffc.decode(data, realism=0).convert("RGB"), diffc.decode(data)]
 
