@@ -14,10 +14,10 @@ from diffc.codec import Codec, Coded, DecodeOptions
 from diffc.container.header import Header
 from diffc.container.reader import Body
 from diffc.errors import FileError, OptionError
-from diffc.names import is_plain_name
 from diffc.pictures.alpha import decode_alpha
 from diffc.registry import load_codec
 from diffc.threads import ready_to_fork
+from diffc.values import is_plain_name
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -17,8 +17,8 @@ from typing import TypeVar, overload
 from diffc.builtin_codecs import BUILT_IN
 from diffc.codec import Codec, ModelKind, options_of
 from diffc.errors import CodecNotAvailableError, DiffcWarning
-from diffc.names import is_plain_name
 from diffc.threads import first_use
+from diffc.values import is_plain_name
 
 ENTRY_POINTS = "diffc.codecs"
 _TARGET = re.compile(r"\w+(\.\w+)*:\w+(\.\w+)*")

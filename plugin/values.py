@@ -1,9 +1,17 @@
-"""Numbers and names as host libraries hand them over, made Python's own."""
+"""Plain names of codecs and models, and values of options made Python's own."""
 
 from __future__ import annotations
 
 import os
+import re
 from typing import Any
+
+_PLAIN = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+def is_plain_name(text: str) -> bool:
+    """Tell whether a text is ``[a-z0-9][a-z0-9._-]{0,63}``, as files and folders hold names."""
+    return _PLAIN.fullmatch(text) is not None
 
 
 def plain_value(value: Any) -> Any:

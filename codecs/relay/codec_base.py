@@ -19,10 +19,10 @@ from diffc.container.layout import FINGERPRINT_LENGTH, HIGHEST_BITSTREAM_VERSION
 from diffc.container.writer import build
 from diffc.entropy import varint
 from diffc.errors import FileError, OptionError, RateError
-from diffc.names import is_plain_name
 from diffc.parameters import ByteReader, ByteWriter
 from diffc.pictures import pixels
 from diffc.reconstruction import decode_inside
+from diffc.values import is_plain_name
 
 # in the first byte, above the length of the name less 1
 _FINGERPRINTED = 0x40

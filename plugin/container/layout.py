@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from diffc.names import is_plain_name
+from diffc.values import is_plain_name
 
 # A first byte outside ASCII, then a pair that every change of line ends breaks.
 MAGIC = b"\xd1\xfc\r\n"

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from diffc.models.places import store_folder
+from diffc.models.store import store_folder
 
 # smaller files are hashed faster than it is worth to write that down
 SMALLEST_KEPT = 1 << 25

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -11,7 +12,6 @@ from diffc.errors import ModelNotAvailableError, OptionError
 from diffc.models import store, table
 from diffc.models.identity import kind_of
 from diffc.models.names import is_hub_id, may_be_path
-from diffc.models.places import directories_of_environment
 from diffc.registry import model_kinds
 
 
@@ -90,6 +90,12 @@ def _directory(model: str) -> Path | None:
     except OSError:
         return None
     return folder if there else None
+
+
+def directories_of_environment() -> list[Path]:
+    """Return what DIFFC_MODELS names: models, and folders of models."""
+    entries = os.environ.get("DIFFC_MODELS", "").split(os.pathsep)
+    return [Path(entry) for entry in entries if entry]
 
 
 def known_folders() -> Iterator[Path]:

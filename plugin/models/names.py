@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from diffc.errors import OptionError
-from diffc.names import is_plain_name
+from diffc.values import is_plain_name
 
 # what the hub takes for an account and a repository, less what could be read as a path
 _HUB = re.compile(r"(?=.{3,96}\Z)[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,13 +17,30 @@ from typing import Any
 
 from diffc.errors import OptionError
 from diffc.models.names import file_stem, is_name
-from diffc.models.places import store_folder
 
 _VERSION = 1
 # what a record's ``trust`` may be: whose word the hashes are
 TABLE, FIRST_USE, DIRECTORY = "table", "first use", "directory"
 # the kind of what has to be converted before a codec can use it
 CHECKPOINT = "checkpoint"
+
+
+def store_folder() -> Path:
+    """Return the folder of the store: DIFFC_STORE, else ``diffc`` among the user's caches.
+
+    It may not exist yet.
+    """
+    named = os.environ.get("DIFFC_STORE")
+    if named:
+        return Path(named).absolute()
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "diffc" / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "diffc"
+    caches = os.environ.get("XDG_CACHE_HOME", "")
+    # by the specification of base directories, a relative one is ignored
+    return (Path(caches) if os.path.isabs(caches) else Path.home() / ".cache") / "diffc"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 FOLDERS = {"plugin": "diffc", "codecs": "diffc.codecs", "adapters": "diffc.adapters"}
 # the core from the ground up: a room imports itself and those before it
 GROUND = (
-    "errors names values urls threads torch_state progress devices file_io optional_packages key_value option"
+    "errors values urls threads torch_state progress devices file_io optional_packages key_value option"
     " rate codec decode_options builtin_codecs registry"
 )
 ROOMS = (

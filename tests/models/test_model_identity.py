@@ -17,7 +17,7 @@ from conftest import MODEL, RELAY_MODEL
 from fake_hub import WEIGHTS, change_json
 from safetensors.torch import save_file
 
-from diffc.models import hash_cache, identity, places
+from diffc.models import hash_cache, identity, store
 
 pytestmark = pytest.mark.usefixtures("own_store")
 
@@ -26,18 +26,18 @@ def test_the_store_is_where_the_environment_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DIFFC_STORE", str(tmp_path / "x"))
-    assert places.store_folder() == tmp_path / "x"
+    assert store.store_folder() == tmp_path / "x"
     monkeypatch.delenv("DIFFC_STORE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
     monkeypatch.setattr(sys, "platform", "linux")
-    assert places.store_folder() == tmp_path / "caches" / "diffc"
+    assert store.store_folder() == tmp_path / "caches" / "diffc"
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    assert places.store_folder() == Path.home() / ".cache" / "diffc"
+    assert store.store_folder() == Path.home() / ".cache" / "diffc"
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert places.store_folder() == Path.home() / "Library" / "Caches" / "diffc"
+    assert store.store_folder() == Path.home() / "Library" / "Caches" / "diffc"
     monkeypatch.setattr(sys, "platform", "win32")
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
-    assert places.store_folder() == tmp_path / "local" / "diffc" / "Cache"
+    assert store.store_folder() == tmp_path / "local" / "diffc" / "Cache"
 
 
 def test_kinds_are_told_apart(pipeline: Path, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_damaged_memory_is_ignored(
     old_file: Path, counted: list[Path], text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hash_cache.sha256_of(old_file)
-    (record,) = (places.store_folder() / "hashes").iterdir()
+    (record,) = (store.store_folder() / "hashes").iterdir()
     record.write_text(text)
     monkeypatch.setattr(hash_cache, "_hashes", {})
     assert hash_cache.sha256_of(old_file) == hashlib.sha256(b"weights").hexdigest()

@@ -23,7 +23,7 @@ from diffc.codec import DecodeOptions
 from diffc.codecs.shared import models
 from diffc.errors import ModelNotAvailableError, OptionError
 from diffc.models import hub as hub_module
-from diffc.models import identity, places, staging, store, table
+from diffc.models import identity, staging, store, table
 from diffc.models.adding import add
 from diffc.models.transfer import fetch
 from diffc.models.verify import verify
@@ -83,14 +83,14 @@ def put_in_table(monkeypatch: pytest.MonkeyPatch, **entry: Any) -> None:
 
 def nothing_stays() -> bool:
     """Tell whether the store holds no file of a model, whole or half."""
-    return not [path for path in places.store_folder().rglob("*") if path.is_file()]
+    return not [path for path in store.store_folder().rglob("*") if path.is_file()]
 
 
 def test_a_hub_id_is_fetched_and_trusted_on_first_use(served: Path) -> None:
     record = fetch("org/pipe")
     assert (record.trust, record.place, record.revision) == ("first use", "org/pipe", REVISION)
     folder = Path(record.folder)
-    assert folder == places.store_folder() / "models" / "org--pipe"
+    assert folder == store.store_folder() / "models" / "org--pipe"
     assert identity.fingerprints(folder) == identity.fingerprints(served)
     assert record.fingerprints == tuple(each.hex() for each in identity.fingerprints(served))
     verify(record)
