@@ -42,6 +42,7 @@ MOST_PIXELS = 1 << 14
 def sound_files() -> list[Coded]:
     """Return what files of several sizes, modes, scales, rates and bases hold."""
     bases = ["av1", "jpeg", "perco"] + ["hevc"] * bool(importlib.util.find_spec("pillow_heif"))
+    bases += ["jxl"] * bool(importlib.util.find_spec("pillow_jxl"))
     made = []
     for number, size in enumerate(SIZES):
         for mode in ("L", "RGB"):

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 RESTORING = ModelKind("restoring", embedded={"tiny": "diffc.codecs:weights/relay-tiny"})
 SCALES = (1.0, 1.5, 2.0, 3.0)
-STANDARDS = ("av1", "hevc", "jpeg", "webp")
+STANDARDS = ("av1", "hevc", "jpeg", "webp", "jxl")
 """Those that code bases; what else there is for it are other codecs."""
 
 # what is decoded together, with its padding
@@ -63,8 +63,8 @@ class RelayCodec(Codec):
     base: str = option(
         "av1",
         longest=1000,
-        help="what codes the base: av1, hevc (needs pillow-heif on both sides), jpeg or webp; or another "
-        "codec, with its model behind a colon if need be, such as perco or compressai:mbt2018-mean:1",
+        help="what codes the base: av1, jpeg or webp; hevc or jxl (pillow-heif or pillow-jxl-plugin are "
+        "needed on both sides); or another codec, with its model behind a colon if need be, such as perco or compressai:mbt2018-mean:1",
     )
     keep_original: bool = option(
         False,

@@ -252,7 +252,7 @@ def test_a_missing_model_is_named(
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("base", "jpeg2000", "base is av1, hevc, jpeg, webp, or another codec"),
+        ("base", "jpeg2000", "base is av1, hevc, jpeg, webp, jxl, or another codec"),
         ("scale", 2.5, "scale is 1, 1.5, 2 or 3"),
         ("scale", True, "scale is"),
         ("seed", -1, "seed is a whole number"),

@@ -176,7 +176,7 @@ def test_a_model_at_decoding_is_the_one_it_is_for(
 @pytest.mark.parametrize(
     ("base", "sentence"),
     [
-        ("jpg", "base is av1, hevc, jpeg, webp, or another codec that is here"),
+        ("jpg", "base is av1, hevc, jpeg, webp, jxl, or another codec that is here"),
         ("relay", "not 'relay': choose one of them"),
         ("relay:tiny", "not 'relay:tiny': choose one of them"),
         ("../perco", "or another codec that is here"),

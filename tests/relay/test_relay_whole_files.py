@@ -116,9 +116,11 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert f"{path}: {len(before)} bytes" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("base", ["jpeg", "webp"])
+@pytest.mark.parametrize("base", ["jpeg", "webp", "jxl"])
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_bases_of_whole_files(base: str, mode: str) -> None:
+    if base == "jxl":
+        pytest.importorskip("pillow_jxl")
     picture = drawn((240, 160), mode)
     data = diffc.encode(picture, backend="relay", base=base, bpp=0.4)
     assert len(data) * 8 <= 0.4 * 240 * 160

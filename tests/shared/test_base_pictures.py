@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+import sys
 
 import pytest
 from photograph import drawn
 from PIL import Image, features
 
 from diffc.codecs.shared.base_pictures.coders import BaseCoder, base_coder
+from diffc.codecs.shared.base_pictures.jxl_picture import size_in_header
 from diffc.errors import FileError, OptionError
 
+PLUGINS = {"hevc": "pillow_heif", "jxl": "pillow_jxl"}
 
-@pytest.mark.parametrize(("name", "identifier"), [("av1", 0), ("hevc", 1)])
+
+@pytest.mark.parametrize(("name", "identifier"), [("av1", 0), ("hevc", 1), ("jxl", 5)])
 def test_a_coder_is_found_by_name_and_identifier(name: str, identifier: int) -> None:
     coder = base_coder(name)
     assert coder is base_coder(identifier)
@@ -21,17 +25,17 @@ def test_a_coder_is_found_by_name_and_identifier(name: str, identifier: int) -> 
 
 
 def test_an_unknown_name_is_the_callers_mistake() -> None:
-    with pytest.raises(OptionError, match="by av1, hevc, jpeg or webp, not 'jxl'"):
-        base_coder("jxl")
+    with pytest.raises(OptionError, match="by av1, hevc, jpeg, webp or jxl, not 'png'"):
+        base_coder("png")
 
 
 @pytest.mark.parametrize("identifier", [2, 7, 255])
 def test_an_unknown_identifier_is_the_files(identifier: int) -> None:
-    with pytest.raises(FileError, match=f"number 0 to 4, not {identifier}"):
+    with pytest.raises(FileError, match=f"number 0 to 5, not {identifier}"):
         base_coder(identifier)
 
 
-@pytest.fixture(params=["av1", "hevc", "jpeg", "webp"])
+@pytest.fixture(params=["av1", "hevc", "jpeg", "webp", "jxl"])
 def coder(request: pytest.FixtureRequest) -> BaseCoder:
     """Each coder, whether it can work here or not."""
     return base_coder(request.param)
@@ -65,8 +69,8 @@ def test_nothing_is_no_picture(coder: BaseCoder) -> None:
 @pytest.fixture
 def able(coder: BaseCoder) -> BaseCoder:
     """Each coder that can work here."""
-    if coder.name == "hevc":
-        pytest.importorskip("pillow_heif")
+    if coder.name in PLUGINS:
+        pytest.importorskip(PLUGINS[coder.name])
     elif not features.check("avif"):
         pytest.skip("Pillow has no AVIF")
     return coder
@@ -112,3 +116,30 @@ def test_metadata_of_the_picture_is_not_coded(able: BaseCoder) -> None:
     picture.info["icc_profile"] = b"not a profile" * 50
     picture.info["xmp"] = b"words"
     assert able.encode(picture, 30) == coded
+
+
+@pytest.mark.parametrize("name", PLUGINS)
+def test_without_its_plugin_the_error_names_the_extra(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip(PLUGINS[name])
+    coder, picture = base_coder(name), drawn((16, 16), "RGB")
+    coded = coder.encode(picture, 40)
+    monkeypatch.setitem(sys.modules, PLUGINS[name], None)
+    extra = {"hevc": "heif", "jxl": "jxl"}[name]
+    with pytest.raises(OptionError, match=rf'pip install "diffc\[{extra}\]"'):
+        coder.encode(picture, 40)
+    with pytest.raises(OSError, match=rf'pip install "diffc\[{extra}\]"'):
+        coder.decode(coded, picture.size, grey=False)
+
+
+@pytest.mark.parametrize(
+    "size",
+    [(1, 1), (3, 5), (8, 8), (600, 400), (1920, 1080), (512, 512), (640, 512), (1, 9000), (48, 40)],
+)
+def test_the_size_of_a_jpeg_xl_picture_is_read_before_it_is_decoded(size: tuple[int, int]) -> None:
+    pytest.importorskip("pillow_jxl")
+    coded = base_coder("jxl").encode(Image.new("RGB", size, "teal"), 40)
+    assert size_in_header(coded) == size
+    with pytest.raises(FileError, match=rf"has {size[0]}x{size[1]} pixels, not 7x7"):
+        base_coder("jxl").decode(coded, (7, 7), grey=False)

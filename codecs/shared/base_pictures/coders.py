@@ -13,6 +13,7 @@ from PIL import Image
 
 from diffc.codecs.shared.base_pictures.av1_picture import Av1Coder
 from diffc.codecs.shared.base_pictures.hevc_picture import HevcCoder
+from diffc.codecs.shared.base_pictures.jxl_picture import JxlCoder
 from diffc.codecs.shared.base_pictures.whole_files import JpegCoder, WebpCoder
 from diffc.errors import FileError, OptionError
 
@@ -86,7 +87,13 @@ class BaseCoder(BaseDecoder, Protocol):
 
 
 # 2 stands for codecs that are no standard's
-_CODERS: tuple[BaseCoder, ...] = (Av1Coder(), HevcCoder(), JpegCoder(), WebpCoder())
+_CODERS: tuple[BaseCoder, ...] = (
+    Av1Coder(),
+    HevcCoder(),
+    JpegCoder(),
+    WebpCoder(),
+    JxlCoder(),
+)
 
 
 def base_coder(name_or_identifier: str | int) -> BaseCoder:
@@ -107,6 +114,6 @@ def base_coder(name_or_identifier: str | int) -> BaseCoder:
         names_or = f"{', '.join(names)} or {last}"
         raise OptionError(f"a base picture is coded by {names_or}, not {name_or_identifier!r}")
     raise FileError(
-        f"a base picture is coded by number 0 to 4, not {name_or_identifier}: the file is damaged "
+        f"a base picture is coded by number 0 to 5, not {name_or_identifier}: the file is damaged "
         "or newer than this diffc"
     )
