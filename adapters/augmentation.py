@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffc.api import decode, encode
 from diffc.decode_options import with_changes
-from diffc.options import check_options
+from diffc.encoding import check_options
 
 if TYPE_CHECKING:
     import torch

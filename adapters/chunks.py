@@ -12,8 +12,8 @@ from diffc.api import encode
 from diffc.codec import DecodeOptions
 from diffc.container.reader import read_body, read_header
 from diffc.decode_options import decode_options
+from diffc.encoding import check_options
 from diffc.errors import FileError
-from diffc.options import check_options
 
 # metadata of an array come from elsewhere, and are for all of its chunks
 _REFUSED = (

@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 from PIL import Image
 
 from diffc.api import encode
+from diffc.encoding import check_options
 from diffc.optional_packages import from_extra
-from diffc.options import check_options
 from diffc.registration import EXTENSION
 
 with from_extra("datasets"):

@@ -9,8 +9,8 @@ from typing import Any
 
 from diffc.api import encode
 from diffc.decode_options import decoding, with_changes
+from diffc.encoding import check_options
 from diffc.optional_packages import from_extra
-from diffc.options import check_options
 from diffc.registration import EXTENSION
 
 with from_extra("webdataset"):

@@ -1,4 +1,4 @@
-"""The functions of the package: encode, decode, save and info."""
+"""The functions of the package for one file: encode, decode, save, info and extract."""
 
 from __future__ import annotations
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
-from diffc.builtin_codecs import DEFAULT_CODEC
 from diffc.captions import check_caption
 from diffc.codec import Codec, options_of
-from diffc.errors import CodecNotAvailableError
-from diffc.rate import take_target
-from diffc.registry import check_name, declarations, known_codecs, load_codec
-from diffc.values import plain_value
+from diffc.registry import declarations, known_codecs
 
 CORE = (
     "backend",
@@ -163,25 +159,6 @@ def take_codec(options: dict[str, Any], codec: type[Codec], *, strict: bool) -> 
     made = codec(**given)
     check_caption(getattr(made, "caption", None))
     return made
-
-
-def check_options(options: Mapping[str, Any]) -> None:
-    """Check keywords of `diffc.encode` before there is a picture.
-
-    Raises
-    ------
-    ValueError
-        If a keyword is unknown, or a rate or an option of the codec cannot hold for any picture.
-    """
-    given = {name: plain_value(value) for name, value in options.items()}
-    take_target(given, (1, 1))
-    name = given.get("backend")
-    try:
-        codec = load_codec(check_name(DEFAULT_CODEC if name is None else name))
-    except CodecNotAvailableError as error:
-        raise ValueError(f"backend={name!r}: {error}") from error
-    check_requests(given, codec)
-    take_codec({k: v for k, v in given.items() if k not in CORE}, codec, strict=True)
 
 
 def _options_of_others(name: str) -> set[str]:

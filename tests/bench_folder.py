@@ -11,7 +11,7 @@ from conftest import draw_photo
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from diffc.bench.run.pictures import sha256_of, write_png
+from diffc.bench.run.pictures import png_bytes, sha256_of, write_into
 from diffc.bench.run.records import SPEED, Row, RowStore
 from diffc.bench.run.run_file import Places, RunFile, open_run
 
@@ -64,7 +64,7 @@ def make_run(
     open_run(folder, asked)
     store, places = RowStore(folder), Places(folder)
     for name, original in originals.items():
-        write_png(places.original(name), original)
+        write_into(places.original(name), png_bytes(original))
         for codec_number, codec in enumerate(codecs):
             for target_number, target in enumerate(targets):
                 facts = (name, original.width, original.height, codec, target)
@@ -72,7 +72,7 @@ def make_run(
                     store.append(Row(*facts, error=error))
                     continue
                 path = places.picture(codec, target, name)
-                write_png(path, picture_of(original, codec_number, target_number))
+                write_into(path, png_bytes(picture_of(original, codec_number, target_number)))
                 store.append(_row(facts, path.relative_to(folder), codec_number, len(codecs)))
     _write_features(places, images, codecs, targets)
     _write_speed(folder, codecs, targets)

@@ -74,9 +74,9 @@ class Task:
         if self.verb == "decode":
             _check_decode_options(options)
             return
-        from diffc.encoding import check_encode_options
+        from diffc.encoding import check_options
 
-        check_encode_options(options)
+        check_options(options)
 
     def with_own(self, own: dict[str, Any]) -> dict[str, Any]:
         """Return the options of a file that has some of its own."""

@@ -12,8 +12,6 @@ from diffc.models.hub import PlaceError
 from diffc.models.identity import TEXT_PARTS
 from diffc.registry import model_kinds
 
-VARIANTS = ("fp16", "fp32")
-
 _WORDS = (
     r"(vocab\.json|vocab\.txt|merges\.txt|tokenizer\.json|tokenizer_config\.json"
     r"|special_tokens_map\.json|spiece\.model)"

@@ -29,18 +29,18 @@ def verify(record: Record, progress: Progress | None = None) -> None:
     for name, known in sorted(record.files.items()):
         path = folder / name
         if not path.is_file():
-            raise OSError(f"{path} is missing: {remedy(record)}")
+            raise OSError(f"{path} is missing: {_remedy(record)}")
         found = hash_anew(path)
         if found != known.sha256:
             raise OSError(
-                f"{path} had the SHA-256 {known.sha256} and has {found} now: {remedy(record)}"
+                f"{path} had the SHA-256 {known.sha256} and has {found} now: {_remedy(record)}"
             )
         done += known.size
         if progress is not None:
             progress(done, total)
 
 
-def remedy(record: Record) -> str:
+def _remedy(record: Record) -> str:
     """Say how to get a model whole again."""
     if record.place is not None:
         return f"run 'diffc models remove {record.name}', then 'diffc models fetch {record.name}'"

@@ -105,11 +105,6 @@ def png_bytes(picture: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def write_png(path: Path, picture: Image.Image) -> None:
-    """Write a picture without loss, whole or not at all."""
-    write_into(path, png_bytes(picture))
-
-
 def write_into(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, into a folder that is made if it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
