@@ -256,12 +256,12 @@ class Check:
             level = torch.tensor([model.sigmas[500]], dtype=torch.float32, device=self.device)
             model.denoiser(latent, level)
             step = self.clock.measure(lambda: model.denoiser(latent, level), 5)
-            model.synthesise(latent, model.sigmas[0])
+            model.synthesise(latent, model.sigmas[0], 1.0, 0)
             ways = [
                 self.clock.measure(work, 3)
                 for work in (
                     lambda: model.analyse(pixels),
-                    lambda: model.synthesise(latent, model.sigmas[0]),
+                    lambda: model.synthesise(latent, model.sigmas[0], 1.0, 0),
                 )
             ]
         print(

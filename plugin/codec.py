@@ -240,6 +240,12 @@ class DecodeOptions:
     guidance : float, optional
         0 to 20, how far a generated picture is moved away from what the model would make without
         the file (classifier-free guidance); 1 is not at all, None the codec's own choice.
+    cache : int, optional
+        1 to 16: the network runs whole at every so many steps without bits, and its outer layers
+        between them; None is what the file says, or every step.
+    precision : str, optional
+        ``int8`` or ``fp8`` for the weights of a large network's linear layers; None is what the file
+        says, or none of both.
     model : str, optional
         A directory to look for the file's model in, before the usual places.
     allow_download : bool
@@ -252,6 +258,8 @@ class DecodeOptions:
     steps: int | None = None
     realism: float | None = None
     guidance: float | None = None
+    cache: int | None = None
+    precision: str | None = None
     model: str | None = None
     allow_download: bool = False
     progress: Progress = field(default=no_progress, compare=False)

@@ -16,7 +16,12 @@ _options: ContextVar[DecodeOptions] = ContextVar("diffc_decode_options")
 
 
 # what stays open where nothing was chosen
-_CHOICES = ("device", "steps", "realism", "guidance", "model")
+_CHOICES = ("device", "steps", "realism", "guidance", "cache", "precision", "model")
+
+MOST_CACHE = 16
+"""Steps from one evaluation of a whole network to the next, at most."""
+PRECISIONS = ("int8", "fp8")
+"""Number formats that weights of linear layers can be converted to; their order never changes."""
 
 
 def options_in_force() -> DecodeOptions | None:
@@ -62,6 +67,8 @@ def with_changes(
     steps: int | None = None,
     realism: float | None = None,
     guidance: float | None = None,
+    cache: int | None = None,
+    precision: str | None = None,
     model: str | os.PathLike[str] | None = None,
     allow_download: bool | None = None,
     progress: Progress | None = None,
@@ -75,6 +82,7 @@ def with_changes(
     """
     steps, realism, guidance = map(plain_value, (steps, realism, guidance))
     device, allow_download = plain_value(device), plain_value(allow_download)
+    cache, precision = plain_value(cache), plain_value(precision)
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int)):
         raise ValueError(f"steps is a whole number, not {steps!r}: give one from 0 to 1000")
     if steps is not None and not 0 <= steps <= 1000:
@@ -89,6 +97,16 @@ def with_changes(
         or not 0 <= guidance <= 20
     ):
         raise ValueError(f"guidance is 0 to 20, not {guidance!r}: choose a number in that range")
+    if cache is not None and (
+        isinstance(cache, bool) or not isinstance(cache, int) or not 1 <= cache <= MOST_CACHE
+    ):
+        raise ValueError(
+            f"cache is 1 to {MOST_CACHE}, not {cache!r}: choose a whole number in that range"
+        )
+    if precision is not None and precision not in PRECISIONS:
+        raise ValueError(
+            f"precision is {' or '.join(PRECISIONS)}, not {str(precision)[:100]!r}: name one of them"
+        )
     if device is not None and not isinstance(device, str):
         raise ValueError(f"device is a name such as 'cpu', not {device!r}: give its name")
     check_allow_download(allow_download)
@@ -99,6 +117,8 @@ def with_changes(
         "steps": steps,
         "realism": realism,
         "guidance": guidance,
+        "cache": cache,
+        "precision": precision,
         "model": None if model is None else os.fspath(model),
         "allow_download": allow_download,
         "progress": progress,
@@ -114,6 +134,8 @@ def decoding(
     steps: int | None = None,
     realism: float | None = None,
     guidance: float | None = None,
+    cache: int | None = None,
+    precision: str | None = None,
     model: str | os.PathLike[str] | None = None,
     allow_download: bool | None = None,
     progress: Progress | None = None,
@@ -135,6 +157,12 @@ def decoding(
     guidance : float, optional
         0 to 20: how far a generated picture is moved away from what the model would make without
         the file; 1 is not at all, and codecs without such a choice ignore it.
+    cache : int, optional
+        1 to 16: the network runs whole at every so many steps only, and its outer layers between
+        them; a file's coded steps are taken as it says, and codecs of few steps ignore it.
+    precision : str, optional
+        ``"int8"`` or ``"fp8"``: the weights of a large network's linear layers in a byte each, which
+        the extra ``quantised`` makes; codecs without such a network ignore it.
     model : path, optional
         A directory to look for the file's model in first.
     allow_download : bool, optional
@@ -154,6 +182,8 @@ def decoding(
         steps=steps,
         realism=realism,
         guidance=guidance,
+        cache=cache,
+        precision=precision,
         model=model,
         allow_download=allow_download,
         progress=progress,

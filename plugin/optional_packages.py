@@ -52,6 +52,28 @@ def models_package(name: str) -> ModuleType:
         ) from error
 
 
+def quantising_package() -> ModuleType:
+    """Import ``torchao.quantization``.
+
+    Raises
+    ------
+    ModelNotAvailableError
+        If torchao is not installed, does not load here, or is too old.
+    """
+    remedy = 'pip install --upgrade "diffc[quantised]"'
+    try:
+        package = import_module("torchao.quantization")
+    except ImportError as error:
+        raise ModelNotAvailableError(
+            f"weights in int8 and fp8 need torchao, which cannot be imported here ({error}): {remedy}"
+        ) from error
+    if not hasattr(package, "Int8WeightOnlyConfig"):
+        raise ModelNotAvailableError(
+            f"weights in int8 and fp8 need torchao 0.10 or newer, which this one is not: {remedy}"
+        )
+    return package
+
+
 def models_class(package: str, name: str) -> Any:
     """Return a class of ``diffusers`` or ``transformers``, which import their parts when asked.
 

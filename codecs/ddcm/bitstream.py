@@ -16,7 +16,7 @@ class DdcmParameters(WalkParameters):
 
     Parameters
     ----------
-    steps, coded_steps, time : int
+    steps, coded_steps, time, acceleration
         See `WalkParameters`.
     seed : int
         Of the codebook.
@@ -44,6 +44,6 @@ class DdcmParameters(WalkParameters):
             If no encoder wrote them.
         """
         reader = ByteReader(data)
-        walk = cls.read_walk(reader)
+        walk, acceleration = cls.read_walk(reader)
         seed = reader.seed(stored=reader.left > 0)
-        return cls(*walk, seed, reader.text(MOST_CHARACTERS))
+        return cls(*walk, seed, reader.text(MOST_CHARACTERS), acceleration=acceleration)

@@ -24,6 +24,7 @@ from diffc.codec import (
     option,
 )
 from diffc.codecs.ddcm.bitstream import MOST_CHARACTERS, DdcmParameters
+from diffc.codecs.shared.acceleration import Acceleration, cache_option, precision_option
 from diffc.codecs.shared.declarations import DIFFUSERS, PATCH, region_option, seed_option
 
 if TYPE_CHECKING:
@@ -71,6 +72,8 @@ class DdcmCodec(Codec):
         longest=MOST_CHARACTERS,
         help="what the picture shows, for models with a text encoder; kept in the file",
     )
+    cache: int = cache_option()
+    precision: str | None = precision_option()
 
     def encode(self, picture: Picture, rate: Rate, progress: Progress = no_progress) -> Encoded:
         """Walk towards the picture until the rate is used up."""
@@ -85,13 +88,18 @@ class DdcmCodec(Codec):
 
         if self.target_psnr is not None and rate.asked and not rate.bounded:
             raise ValueError("target_psnr and quality both say where to stop: drop one of them")
+        if self.target_psnr is not None and self.cache > 1:
+            raise ValueError(
+                f"target_psnr takes steps back, which nothing kept from former ones allows, and "
+                f"cache is {self.cache}: drop one of them"
+            )
         with torch.inference_mode():
-            model = chosen(self, self.prompt or "")
+            model = chosen(self, self.prompt or "", self.precision)
             target, weights = analyse_picture(model, picture, self.roi)
             channels, rows, columns = target.shape[1:]
             layout = BlockLayout(channels, rows, columns)
             walk = EncoderWalk(
-                model.denoiser,
+                model.walker(self.cache),
                 model.sigmas,
                 target,
                 weights,
@@ -107,7 +115,9 @@ class DdcmCodec(Codec):
         return Encoded(end.encoder.finish(), parameters.pack(), model.fingerprint)
 
     def _parameters(self, coded_steps: int, time: int) -> DdcmParameters:
-        return DdcmParameters(self.steps, coded_steps, time, self.seed, self.prompt or "")
+        acceleration = Acceleration(self.cache, self.precision)
+        walk = self.steps, coded_steps, time
+        return DdcmParameters(*walk, self.seed, self.prompt or "", acceleration=acceleration)
 
     @classmethod
     def decode(cls, coded: Coded, options: DecodeOptions) -> Tensor:
@@ -120,7 +130,7 @@ class DdcmCodec(Codec):
 
         found = DdcmParameters.unpack(coded.parameters)
         with torch.inference_mode():
-            model = recorded(cls, coded, options, found.prompt)
+            model = recorded(cls, coded, options, found.prompt, found.acceleration.precision)
             latent, sigma = walk_again(coded, found, model, options)
             pixels = model.synthesise(latent, sigma, realism_of(options), found.seed)
             return crop(pixels, coded.size)

@@ -16,7 +16,7 @@ from diffc.codecs.shared.diffusion.samplers import (
 )
 from diffc.codecs.shared.latents.blocks import BlockLayout
 from diffc.codecs.shared.latents.models import LatentModel, latent_shape
-from diffc.codecs.shared.latents.walk import finish, grid_of, read_steps
+from diffc.codecs.shared.latents.walk import finish, grid_of, read_steps, tail_denoiser
 
 
 def walk_again(
@@ -33,7 +33,7 @@ def walk_again(
     model : LatentModel
         That the file was made with.
     options : DecodeOptions
-        Of them count steps and progress.
+        Of them count steps, progress, and for the steps without bits cache.
 
     Returns
     -------
@@ -45,7 +45,8 @@ def walk_again(
     OSError
         If the payload or the parameters are none of an encoder's.
     """
-    sigmas = model.sigmas
+    sigmas, cache = model.sigmas, parameters.acceleration.cache
+    denoiser = model.walker(cache)
     places = parameters.places(grid_of(sigmas, parameters.steps))
     shape = latent_shape(model, coded.size)
     layout = BlockLayout(*shape)
@@ -58,10 +59,17 @@ def walk_again(
     steps = read_steps(coded, coded_steps, lambda decoder: decode_atoms(decoder, atom_model))
     for step, atoms in steps:
         options.progress(step, total)
-        x0hat = denoise_scaled(model.denoiser, x, sigmas[now])
+        x0hat = denoise_scaled(denoiser, x, sigmas[now])
         noise = layout.join(codebook.noise(step, atoms))
         weights = ancestral_weights(sigmas[now], sigmas[places[step + 1]])
         x, now = advance(weights, x, x0hat, noise[None]), places[step + 1]
-    estimate = finish(model, x, now, tail, lambda step: options.progress(coded_steps + step, total))
+    estimate = finish(
+        model,
+        x,
+        now,
+        tail,
+        lambda step: options.progress(coded_steps + step, total),
+        tail_denoiser(model, denoiser, cache, options.cache),
+    )
     options.progress(total, total)
     return estimate

@@ -96,7 +96,7 @@ class PercoSdCodec(Codec):
         """Draw a picture that the tokens could have been taken from."""
         import torch
 
-        from diffc.codecs.perco_sd.model import PercoSdModel
+        from diffc.codecs.perco_sd.model import READERS
         from diffc.codecs.shared import models
         from diffc.codecs.shared.pictures import check_padded_size, crop
         from diffc.codecs.shared.tokens.fixed_length import unpack
@@ -106,7 +106,7 @@ class PercoSdCodec(Codec):
         seed = reader.seed(stored=bool(number & 1))
         reader.done()
         with torch.inference_mode():
-            model = models.recorded(PercoSdModel, cls, coded, options)
+            model = models.recorded(READERS[options.precision], cls, coded, options)
             check_padded_size(coded.size, model.multiple)
             rows, columns = grid = model.grid(*coded.size)
             coded.require(

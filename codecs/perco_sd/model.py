@@ -11,6 +11,8 @@ any size.  The released weights have not been read here.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,8 @@ from diffc.codecs.shared.stable_diffusion.folder import (
 from diffc.codecs.shared.stable_diffusion.network import shape_of
 from diffc.codecs.shared.stable_diffusion.parts import network_dtype
 from diffc.codecs.shared.stable_diffusion.prompt_embedding import Embedding, embedding_of
+from diffc.codecs.shared.stable_diffusion.quantised import quantise
+from diffc.decode_options import PRECISIONS
 from diffc.models.identity import fingerprint
 
 KIND = PERCO_SD.name
@@ -55,6 +59,8 @@ class PercoSdModel:
         The directory.
     device : str
         Where it runs.
+    precision : str, optional
+        Of the UNet's linear layers, see `quantise`; None is as they are.
 
     Attributes
     ----------
@@ -68,7 +74,7 @@ class PercoSdModel:
         Tokens are below it; it is at most ``2**bits``.
     """
 
-    def __init__(self, folder: Path, device: str) -> None:
+    def __init__(self, folder: Path, device: str, precision: str | None = None) -> None:
         pipeline = read_pipeline(folder)
         _check_classes(pipeline)
         self.fingerprint = fingerprint(folder)
@@ -94,6 +100,8 @@ class PercoSdModel:
         self.multiple = positions * self._autoencoder.factor
         self._dtype = network_dtype(device, fast_dtype(device))
         self._unet = to_device(read_widened_unet(pipeline, sizes.M, self._dtype), device)
+        if precision is not None:
+            quantise(self._unet, precision)
         if torch.device(device).type not in ("cpu", "cuda"):
             # where torch has no fused attention, its matrices of positions squared are cut up
             network: Any = self._unet
@@ -138,7 +146,7 @@ class PercoSdModel:
         seed : int
             Of the noise, 0 to 2**32 - 1.
         options : DecodeOptions
-            Of them count steps (`DEFAULT_STEPS`), guidance (`DEFAULT_GUIDANCE`) and progress.
+            Of them count steps (`DEFAULT_STEPS`), guidance (`DEFAULT_GUIDANCE`), cache and progress.
 
         Returns
         -------
@@ -159,10 +167,12 @@ class PercoSdModel:
             )
         times = ddim_times(self._schedule, options.at_least_one_step(DEFAULT_STEPS))
         guidance = DEFAULT_GUIDANCE if options.guidance is None else options.guidance
-        network = self._unet_under(tokens, caption, guidance)
+        network = self._unet_under(tokens, caption, guidance, options.cache or 1)
         return self._autoencoder.synthesise(self._drawn(network, times, seed, options))
 
-    def _unet_under(self, tokens: Tensor, caption: str, guidance: float) -> TokenConditionedUNet:
+    def _unet_under(
+        self, tokens: Tensor, caption: str, guidance: float, cache: int
+    ) -> TokenConditionedUNet:
         empty = self._embedding("")
         try:
             text = self._embedding(caption)
@@ -177,6 +187,7 @@ class PercoSdModel:
             empty,
             guidance if caption else 1.0,
             self._tiling,
+            cache,
         )
 
     def _drawn(
@@ -196,6 +207,13 @@ class PercoSdModel:
     def _embedding(self, caption: str) -> Embedding:
         made = embedding_of(self._folder, caption, self._widths)
         return made.to(self._device, self._dtype)
+
+
+READERS: dict[str | None, Callable[[Path, str], PercoSdModel]] = {
+    None: PercoSdModel,
+    **{each: partial(PercoSdModel, precision=each) for each in PRECISIONS},
+}
+"""What reads a model in each precision; what one has read is not the other's."""
 
 
 def _check_classes(pipeline: Pipeline) -> None:

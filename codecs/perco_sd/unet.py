@@ -16,8 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from diffc.codecs.shared.diffusion.denoisers import guide
+from diffc.codecs.shared.diffusion.feature_reuse import FeatureReuse
 from diffc.codecs.shared.networks.strict_weights import read_weights
 from diffc.codecs.shared.stable_diffusion.folder import Pipeline
+from diffc.codecs.shared.stable_diffusion.outer_layers import unet_in_parts
 from diffc.codecs.shared.stable_diffusion.prompt_embedding import Embedding
 from diffc.codecs.shared.tiling.blended import Tiling, blended
 from diffc.codecs.shared.tokens.vector_quantiser import words
@@ -92,6 +94,8 @@ class TokenConditionedUNet:
         1 is the prediction under the caption alone, which then costs one evaluation.
     tiling : Tiling
         Largest latents that the network is asked about at once.
+    cache : int
+        The network runs whole at every so many evaluations, see `FeatureReuse`.
     """
 
     def __init__(
@@ -104,8 +108,10 @@ class TokenConditionedUNet:
         empty: Embedding,
         guidance: float,
         tiling: Tiling,
+        cache: int = 1,
     ) -> None:
         self._network: Any = network
+        self._reuse = None if cache == 1 else FeatureReuse(cache)
         self._table, self._tiling, self._guidance = table, tiling, guidance
         # a number of one channel; the many that it stands for are there for one tile at a time
         self._indices = tokens[:, None].repeat_interleave(stride, 2).repeat_interleave(stride, 3)
@@ -118,6 +124,8 @@ class TokenConditionedUNet:
 
     def __call__(self, x: Tensor, t: float) -> Tensor:
         """Return the prediction for ``x`` (1, channels, H, W) at the network's own time."""
+        if self._reuse is not None:
+            self._reuse.next_evaluation()
         made = blended(self._at(t), torch.cat([x, self._indices.to(x)], dim=1), self._tiling)
         if not bool(torch.isfinite(made).all()):
             raise OSError(
@@ -131,14 +139,19 @@ class TokenConditionedUNet:
             # every index is below 2**16, which float32 holds exactly
             features = words(tile[:, -1].long(), self._table)
             seen = torch.cat([tile[:, :-1], features], dim=1).to(self._hidden.dtype)
-            made: Tensor = self._network(
-                seen.expand(len(self._hidden), -1, -1, -1),
-                torch.tensor([t], dtype=torch.float32, device=tile.device),
-                encoder_hidden_states=self._hidden,
-                return_dict=False,
-            )[0].float()
+            seen = seen.expand(len(self._hidden), -1, -1, -1)
+            time = torch.tensor([t], dtype=torch.float32, device=tile.device)
+            made = self._predicted(seen, time).float()
             if len(made) == 1:
                 return made
             return guide(made[1:], made[:1], self._guidance)
 
         return network
+
+    def _predicted(self, seen: Tensor, time: Tensor) -> Tensor:
+        if self._reuse is not None:
+            return unet_in_parts(self._network, seen, time, self._hidden, self._reuse)
+        made: Tensor = self._network(
+            seen, time, encoder_hidden_states=self._hidden, return_dict=False
+        )[0]
+        return made

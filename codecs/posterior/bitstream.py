@@ -19,7 +19,7 @@ class PosteriorParameters(WalkParameters):
 
     Parameters
     ----------
-    steps, coded_steps, time : int
+    steps, coded_steps, time, acceleration
         See `WalkParameters`.
     chunk_bits : int
         Bits of an index at most.
@@ -48,7 +48,7 @@ class PosteriorParameters(WalkParameters):
             If no encoder wrote them.
         """
         reader = ByteReader(data)
-        walk = cls.read_walk(reader)
+        walk, acceleration = cls.read_walk(reader)
         kind, chunk_bits = divmod(reader.number(1), 1 << 5)
         seed = reader.seed(stored=reader.left > 0)
         reader.done()
@@ -58,4 +58,4 @@ class PosteriorParameters(WalkParameters):
                 f"{MOST_BITS} bits for each, not number {kind} with {chunk_bits}: the file is "
                 "damaged"
             )
-        return cls(*walk, chunk_bits, KINDS[kind], seed)
+        return cls(*walk, chunk_bits, KINDS[kind], seed, acceleration=acceleration)

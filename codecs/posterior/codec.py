@@ -20,6 +20,7 @@ from diffc.codec import (
     no_progress,
     option,
 )
+from diffc.codecs.shared.acceleration import Acceleration, cache_option, precision_option
 from diffc.codecs.shared.declarations import DIFFUSERS, PATCH, region_option, seed_option
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class PosteriorCodec(Codec):
     )
     seed: int = seed_option("candidates and noise")
     roi: Any = region_option()
+    cache: int = cache_option()
+    precision: str | None = precision_option()
 
     def encode(self, picture: Picture, rate: Rate, progress: Progress = no_progress) -> Encoded:
         """Walk towards the picture until the rate is used up."""
@@ -75,12 +78,12 @@ class PosteriorCodec(Codec):
         from diffc.codecs.shared.latents.walk import grid_of
 
         with torch.inference_mode():
-            model = chosen(self)
+            model = chosen(self, precision=self.precision)
             target, weights = analyse_picture(model, picture, self.roi)
             channels, rows, columns = target.shape[1:]
             grid = grid_of(model.sigmas, self.steps)
             walk = Walk(
-                model.denoiser,
+                model.walker(self.cache),
                 model.sigmas,
                 (channels, rows, columns),
                 candidates=Candidates(self.candidates, self.seed, model.device),
@@ -97,7 +100,13 @@ class PosteriorCodec(Codec):
         from diffc.codecs.posterior.bitstream import PosteriorParameters
 
         return PosteriorParameters(
-            self.steps, coded_steps, time, self.chunk_bits, self.candidates, self.seed
+            self.steps,
+            coded_steps,
+            time,
+            self.chunk_bits,
+            self.candidates,
+            self.seed,
+            acceleration=Acceleration(self.cache, self.precision),
         )
 
     @classmethod
@@ -112,7 +121,8 @@ class PosteriorCodec(Codec):
 
         found = PosteriorParameters.unpack(coded.parameters)
         with torch.inference_mode():
-            model = recorded(cls, coded, options)
+            precision = found.acceleration.precision
+            model = recorded(cls, coded, options, precision=precision)
             latent, sigma = walk_again(coded, found, model, options)
             pixels = model.synthesise(latent, sigma, realism_of(options), found.seed)
             return crop(pixels, coded.size)

@@ -10,7 +10,7 @@ from diffc.codecs.posterior.candidates import Candidates
 from diffc.codecs.posterior.stream import LevelModel
 from diffc.codecs.posterior.walk import Walk
 from diffc.codecs.shared.latents.models import LatentModel, latent_shape
-from diffc.codecs.shared.latents.walk import finish, grid_of, read_steps
+from diffc.codecs.shared.latents.walk import finish, grid_of, read_steps, tail_denoiser
 
 
 def walk_again(
@@ -27,7 +27,7 @@ def walk_again(
     model : LatentModel
         That the file was made with.
     options : DecodeOptions
-        Of them count steps and progress.
+        Of them count steps, progress, and for the steps without bits cache.
 
     Returns
     -------
@@ -40,8 +40,9 @@ def walk_again(
         If the payload or the parameters are none of an encoder's.
     """
     places = parameters.places(grid_of(model.sigmas, parameters.steps))
+    cache = parameters.acceleration.cache
     walk = Walk(
-        model.denoiser,
+        model.walker(cache),
         model.sigmas,
         latent_shape(model, coded.size),
         candidates=Candidates(parameters.kind, parameters.seed, model.device),
@@ -56,7 +57,12 @@ def walk_again(
         options.progress(step, total)
         walk.take(walk.denoise(), places[step + 1], symbols)
     estimate = finish(
-        model, walk.z, walk.time, tail, lambda step: options.progress(coded_steps + step, total)
+        model,
+        walk.z,
+        walk.time,
+        tail,
+        lambda step: options.progress(coded_steps + step, total),
+        tail_denoiser(model, walk.denoiser, cache, options.cache),
     )
     options.progress(total, total)
     return estimate

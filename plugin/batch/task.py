@@ -104,8 +104,8 @@ def _check_decode_options(options: dict[str, Any]) -> None:
         with_changes(**options)
     except TypeError:
         raise ValueError(
-            f"options of decoding are device, steps, realism, guidance, model and allow_download, "
-            f"not {', '.join(map(repr, options))}: drop the others"
+            "options of decoding are device, steps, realism, guidance, cache, precision, model and "
+            f"allow_download, not {', '.join(map(repr, options))}: drop the others"
         ) from None
 
 

@@ -74,7 +74,8 @@ def add_to(commands: Any) -> None:
                 default=[],
                 type=encode.key_and_value_of,
                 metavar="KEY=VALUE",
-                help="steps, realism, guidance, model or device of decoding; may be repeated",
+                help="steps, realism, guidance, cache, precision, model or device of decoding; may be "
+                "repeated",
             )
         added.set_defaults(run=_run, verb=verb, usage=added.error)
 

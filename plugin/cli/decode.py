@@ -43,11 +43,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--guidance", type=float, metavar="G", help="0 to 20: away from what any picture may show"
     )
+    parser.add_argument(
+        "--cache", type=int, metavar="N", help="1 to 16: the whole network every N steps"
+    )
+    parser.add_argument("--precision", metavar="P", help="int8 or fp8: weights of large networks")
 
 
 def taken_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the keywords of `diffc.decoding` that arguments give."""
-    names = ("model", "device", "steps", "realism", "guidance")
+    names = ("model", "device", "steps", "realism", "guidance", "cache", "precision")
     return {name: getattr(args, name) for name in names}
 
 

@@ -29,6 +29,7 @@ EMBEDDED: dict[str, dict[str, Any]] = {
     "ddcm": {"model": str(MODEL), "steps": 4, "quality": 30},
     "ddcm, a map of weights": {"model": str(MODEL), "steps": 3, "quality": 30, "roi": "photo"},
     "ddcm, a target": {"model": str(MODEL), "steps": 4, "target_psnr": 12, "bpp": 2},
+    "ddcm, kept features": {"steps": 4, "quality": 30, "cache": 3},
     "dither": {"model": str(MODEL), "quality": 30},
     "perco": {"quality": 30},
     "posterior": {"model": str(MODEL), "steps": 3, "chunk_bits": 8, "quality": 30},
@@ -108,7 +109,9 @@ def pipelines(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("epsilon", "dither", {"quality": 30}),
         ("velocity", "posterior", {"steps": 2, "chunk_bits": 8, "quality": 30}),
         ("xl", "ddcm", {"steps": 2, "prompt": "a red disc", "quality": 30}),
+        ("xl", "ddcm", {"steps": 3, "cache": 2, "quality": 30}),
         ("flow", "ddcm", {"steps": 2, "prompt": "a red disc", "quality": 30}),
+        ("flow", "posterior", {"steps": 3, "chunk_bits": 8, "cache": 2, "quality": 30}),
         ("perco", "perco-sd", {"caption": "a red disc"}),
     ],
 )

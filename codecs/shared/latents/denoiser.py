@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from diffc.codecs.shared.diffusion.feature_reuse import FeatureReuse
 from diffc.codecs.shared.networks.blocks import NoiseLevelEmbedding, modulated_blocks
 
 
@@ -87,6 +88,7 @@ class LatentDenoiser(nn.Module):
         sigma: Tensor,
         condition: Tensor | None = None,
         control: Control | None = None,
+        reuse: FeatureReuse | None = None,
     ) -> Tensor:
         """Return x0hat, float32, of the shape of ``x``.
 
@@ -100,16 +102,23 @@ class LatentDenoiser(nn.Module):
             Features (N, condition_channels, h, w); None is the unconditional estimate.
         control : Control, optional
             Of a network beside this one; None is the unconditional estimate.
+        reuse : FeatureReuse, optional
+            Of the walk that this evaluation is part of; the inner level's features are kept.
         """
         variance = self.channel_std.square()[None, :, None, None]
         noise = sigma.square()[:, None, None, None]
         c_in = torch.rsqrt(variance + noise)
         c_skip = variance / (variance + noise)
         c_out = (variance * noise).sqrt() * c_in
-        return c_skip * x + c_out * self._network(c_in * x, sigma, condition, control)
+        return c_skip * x + c_out * self._network(c_in * x, sigma, condition, control, reuse)
 
     def _network(
-        self, x: Tensor, sigma: Tensor, condition: Tensor | None, control: Control | None
+        self,
+        x: Tensor,
+        sigma: Tensor,
+        condition: Tensor | None,
+        control: Control | None,
+        reuse: FeatureReuse | None,
     ) -> Tensor:
         dtype = self.enter.weight.dtype
         embedding = self.embed(sigma)
@@ -123,9 +132,13 @@ class LatentDenoiser(nn.Module):
         features = _through(
             self.before, features, embedding, None if control is None else control.before
         )
-        inner = self.down(features)
-        inner = _through(self.inside, inner, embedding, None if control is None else control.inside)
-        features = features + self.up(inner)
+
+        def inner() -> Tensor:
+            added = None if control is None else control.inside
+            made: Tensor = self.up(_through(self.inside, self.down(features), embedding, added))
+            return made
+
+        features = features + (inner() if reuse is None else reuse.features(inner))
         features = _through(
             self.after, features, embedding, None if control is None else control.after
         )

@@ -52,6 +52,12 @@ class LatentModel(Protocol):
     def denoiser(self) -> Denoiser:
         """``denoised = denoiser(x, sigma)`` at the levels of `sigmas`."""
 
+    def walker(self, cache: int) -> Denoiser:
+        """Return a denoiser for the steps of one walk, asked in their order.
+
+        The network runs whole at every ``cache``-th of them, see `FeatureReuse`; 1 is `denoiser`.
+        """
+
     def analyse(self, pixels: Tensor) -> Tensor:
         """Map pixels (1, 3, H, W) in [0, 1], sides multiples of ``multiple``, to a latent."""
 
@@ -83,14 +89,14 @@ def takes_prompts(folder: Path) -> bool:
     return kind_of(folder) == pipeline.KIND
 
 
-def load(folder: Path, device: str, prompt: str) -> LatentModel:
+def load(folder: Path, device: str, prompt: str, precision: str | None = None) -> LatentModel:
     """Return the model of a folder, read once in a process; see the modules of its kind."""
     if takes_prompts(folder):
-        return pipeline.load(folder, device, prompt)
+        return pipeline.load(folder, device, prompt, precision)
     return patch_model.load(folder, device)
 
 
-def chosen(codec: Codec, prompt: str = "") -> LatentModel:
+def chosen(codec: Codec, prompt: str = "", precision: str | None = None) -> LatentModel:
     """Return the model that an encoder's options name; see `diffc.codecs.shared.models.chosen`.
 
     Parameters
@@ -99,12 +105,14 @@ def chosen(codec: Codec, prompt: str = "") -> LatentModel:
         Its options ``model`` and ``device`` count.
     prompt : str
         What the picture shows; empty for nothing.
+    precision : str, optional
+        Of its weights, see `diffc.codecs.shared.acceleration`.
 
     Raises
     ------
     OptionError
-        If it is none that the codec can use, takes no prompt, or needs packages that are not
-        installed.
+        If it is none that the codec can use, takes no prompt or precision, or needs packages that
+        are not installed.
     """
     folder = models.folder_of(codec.model, *models.names_of(codec))
     if prompt and not takes_prompts(folder):
@@ -112,14 +120,23 @@ def chosen(codec: Codec, prompt: str = "") -> LatentModel:
             f"the model {folder.name!r} takes no prompt: leave prompt out, or name a model of "
             "diffusers"
         )
+    if precision is not None and not takes_prompts(folder):
+        raise OptionError(
+            f"the weights of the model {folder.name!r} have one byte each in its folder, and "
+            f"precision={precision!r} is for models of diffusers: leave it out"
+        )
     try:
-        return load(folder, device_of(codec.device), prompt)
+        return load(folder, device_of(codec.device), prompt, precision)
     except ModelNotAvailableError as error:
         raise OptionError(str(error)) from error
 
 
 def recorded(
-    codec: type[Codec], coded: Coded, options: DecodeOptions, prompt: str = ""
+    codec: type[Codec],
+    coded: Coded,
+    options: DecodeOptions,
+    prompt: str = "",
+    precision: str | None = None,
 ) -> LatentModel:
     """Return the model that a file was made with; see `diffc.codecs.shared.models.recorded`.
 
@@ -130,23 +147,34 @@ def recorded(
     coded : Coded
         Its fingerprint counts, and its size, which is checked.
     options : DecodeOptions
-        ``model``, ``device`` and ``allow_download`` count.
+        ``model``, ``device`` and ``allow_download`` count; ``precision`` may say what the file does.
     prompt : str
         Of the file; empty for none.
+    precision : str, optional
+        Of the file.
 
     Raises
     ------
     ModelNotAvailableError
-        If it is not here.
+        If it is not here, or the package that makes the file's precision is not.
+    OptionError
+        If the caller asks for another precision: a walk with other weights leads elsewhere.
     OSError
-        If the file's prompt is not for it, or its picture has too many pixels.
+        If the file's prompt or precision is not for it, or its picture has too many pixels.
     """
+    if options.precision not in (None, precision):
+        raise OptionError(
+            f"the file was coded with {precision or 'unchanged'} weights, and with others its walk "
+            f"leads elsewhere, so precision={options.precision!r} cannot hold: leave it out"
+        )
     device = device_of(options.device)
     kinds = models.names_of(codec)
     folder = models.folder_with(coded.fingerprint, options, *kinds, prompted=bool(prompt))
     takes = not prompt or takes_prompts(folder)
     coded.require(takes, f"{folder.name} takes no prompt, and the file has one")
-    model = load(folder, device, prompt)
+    byte_each = precision is None or takes_prompts(folder)
+    coded.require(byte_each, f"the weights of {folder.name} are not converted to {precision}")
+    model = load(folder, device, prompt, precision)
     check_padded_size(coded.size, model.multiple)
     return model
 

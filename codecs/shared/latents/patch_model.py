@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from diffc.codecs.shared.declarations import PATCH as PATCH_KIND
 from diffc.codecs.shared.diffusion.denoisers import Denoiser
+from diffc.codecs.shared.diffusion.feature_reuse import FeatureReuse
 from diffc.codecs.shared.diffusion.schedules import sigma_table
 from diffc.codecs.shared.latents.denoiser import DenoiserConfig, LatentDenoiser
 from diffc.codecs.shared.latents.patch_transform import PATCH
@@ -67,6 +68,10 @@ class PatchModel:
         self.sigmas = sigma_table(**config["sigmas"])
         self.denoiser = _tiled_denoiser(self.network)
 
+    def walker(self, cache: int) -> Denoiser:
+        """Return a denoiser for the steps of one walk, see `LatentModel.walker`."""
+        return self.denoiser if cache == 1 else _tiled_denoiser(self.network, FeatureReuse(cache))
+
     def analyse(self, pixels: Tensor) -> Tensor:
         """Map pixels (1, 3, H, W) in [0, 1], sides multiples of `multiple`, to a latent."""
         return self.transform.analyse(2 * pixels - 1)
@@ -87,10 +92,12 @@ class PatchModel:
         return 2
 
 
-def _tiled_denoiser(network: nn.Module) -> Denoiser:
+def _tiled_denoiser(network: nn.Module, reuse: FeatureReuse | None = None) -> Denoiser:
     def denoise(x: Tensor, sigma: Tensor) -> Tensor:
+        if reuse is not None:
+            reuse.next_evaluation()
         return in_tiles(
-            lambda tile: network(_channels_last(tile), sigma),
+            lambda tile: network(_channels_last(tile), sigma, reuse=reuse),
             x,
             largest=DENOISER_TILE,
             margin=DENOISER_MARGIN,

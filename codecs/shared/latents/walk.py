@@ -10,6 +10,7 @@ from typing import TypeVar
 from torch import Tensor
 
 from diffc.codec import Coded
+from diffc.codecs.shared.diffusion.denoisers import Denoiser
 from diffc.codecs.shared.diffusion.samplers import advance, ddim_weights, denoise_scaled
 from diffc.codecs.shared.diffusion.schedules import even_times
 from diffc.codecs.shared.latents.models import LatentModel
@@ -65,22 +66,42 @@ def read_steps(
         yield step, symbols
 
 
+def tail_denoiser(model: LatentModel, walker: Denoiser, cache: int, wanted: int | None) -> Denoiser:
+    """Return the denoiser of the steps without bits, in which a decoder may do as it likes.
+
+    Parameters
+    ----------
+    model : LatentModel
+        Of the file.
+    walker : Denoiser
+        Of the coded steps, from `LatentModel.walker` with ``cache``.
+    cache : int
+        What the file says of its coded steps.
+    wanted : int, optional
+        What the caller wants; None is to go on in the same way.
+    """
+    return walker if wanted is None or wanted == cache else model.walker(wanted)
+
+
 def finish(
     model: LatentModel,
     x: Tensor,
     time: int,
     steps: int,
     progress: Callable[[int], None] = lambda step: None,
+    denoiser: Denoiser | None = None,
 ) -> tuple[Tensor, float]:
     """Denoise from a state without bits; return the estimate and the noise level that the bits ended at.
 
-    ``progress`` is called with the number of steps that are done.
+    ``progress`` is called with the number of steps that are done; ``denoiser`` is the model's own if it
+    is left out.
     """
+    denoiser = model.denoiser if denoiser is None else denoiser
     places = even_times(time, 0, steps)[:-1] if time else [0]
     path = [model.sigmas[place] for place in places]
     for step, (sigma, sigma_next) in enumerate(itertools.pairwise(path)):
         progress(step)
-        denoised = denoise_scaled(model.denoiser, x, sigma)
+        denoised = denoise_scaled(denoiser, x, sigma)
         x = advance(ddim_weights(sigma, sigma_next), x, denoised)
     progress(len(path) - 1)
-    return denoise_scaled(model.denoiser, x, path[-1]), path[0]
+    return denoise_scaled(denoiser, x, path[-1]), path[0]

@@ -12,7 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from diffc.codecs.shared.diffusion.feature_reuse import FeatureReuse
 from diffc.codecs.shared.stable_diffusion.folder import TRANSFORMER
+from diffc.codecs.shared.stable_diffusion.outer_layers import transformer_in_parts, unet_in_parts
 from diffc.codecs.shared.stable_diffusion.prompt_embedding import Embedding, Widths
 from diffc.codecs.shared.tiling.blended import Tiling, blended
 
@@ -115,24 +117,38 @@ class ConditionedUNet:
         See `NetworkShape`.
     factor : int
         Pixels for each position; Stable Diffusion XL is told the picture's size.
+    reuse : FeatureReuse, optional
+        Of the walk whose evaluations these are; None where each of them is whole.
     """
 
     def __init__(
-        self, network: nn.Module, embedding: Embedding, tiling: Tiling, factor: int
+        self,
+        network: nn.Module,
+        embedding: Embedding,
+        tiling: Tiling,
+        factor: int,
+        reuse: FeatureReuse | None = None,
     ) -> None:
         self.network: Any = network
         self.embedding, self.tiling, self.factor = embedding, tiling, factor
+        self.reuse = reuse
 
     def __call__(self, x: Tensor, t: float) -> Tensor:
         """Return the prediction for ``x`` at the network's own time."""
         time = torch.tensor([t], dtype=torch.float32, device=x.device)
         added = self._added(x)
+        reuse, hidden = self.reuse, self.embedding.hidden
+        if reuse is not None:
+            reuse.next_evaluation()
 
         def network(tile: Tensor) -> Tensor:
+            tile = tile.to(hidden.dtype)
+            if reuse is not None:
+                return unet_in_parts(self.network, tile, time, hidden, reuse, added).float()
             made: Tensor = self.network(
-                tile.to(self.embedding.hidden.dtype),
+                tile,
                 time,
-                encoder_hidden_states=self.embedding.hidden,
+                encoder_hidden_states=hidden,
                 added_cond_kwargs=added,
                 return_dict=False,
             )[0]
@@ -154,20 +170,33 @@ class ConditionedUNet:
 class ConditionedTransformer:
     """An ``SD3Transformer2DModel`` under a prompt; see `ConditionedUNet`."""
 
-    def __init__(self, network: nn.Module, embedding: Embedding, tiling: Tiling) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        embedding: Embedding,
+        tiling: Tiling,
+        reuse: FeatureReuse | None = None,
+    ) -> None:
         self.network: Any = network
-        self.embedding, self.tiling = embedding, tiling
+        self.embedding, self.tiling, self.reuse = embedding, tiling, reuse
 
     def __call__(self, x: Tensor, t: float) -> Tensor:
         """Return the prediction for ``x`` at the network's own time."""
         time = torch.tensor([t], dtype=torch.float32, device=x.device)
+        reuse, hidden, pooled = self.reuse, self.embedding.hidden, self.embedding.pooled
+        if reuse is not None:
+            reuse.next_evaluation()
 
         def network(tile: Tensor) -> Tensor:
+            tile = tile.to(hidden.dtype)
+            if reuse is not None:
+                found = transformer_in_parts(self.network, tile, time, hidden, pooled, reuse)
+                return found.float()
             made: Tensor = self.network(
-                hidden_states=tile.to(self.embedding.hidden.dtype),
+                hidden_states=tile,
                 timestep=time,
-                encoder_hidden_states=self.embedding.hidden,
-                pooled_projections=self.embedding.pooled,
+                encoder_hidden_states=hidden,
+                pooled_projections=pooled,
                 return_dict=False,
             )[0]
             return made.float()

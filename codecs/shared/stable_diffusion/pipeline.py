@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ import torch
 from torch import Tensor
 
 from diffc.codecs.shared.declarations import DIFFUSERS
-from diffc.codecs.shared.diffusion.denoisers import TableDenoiser
+from diffc.codecs.shared.diffusion.denoisers import Denoiser, TableDenoiser
+from diffc.codecs.shared.diffusion.feature_reuse import FeatureReuse
 from diffc.codecs.shared.diffusion.schedules import flow_wrap, variance_preserving_wrap
 from diffc.codecs.shared.models import fast_dtype, load_once
 from diffc.codecs.shared.networks.blocks import to_device
@@ -28,6 +31,8 @@ from diffc.codecs.shared.stable_diffusion.network import (
 )
 from diffc.codecs.shared.stable_diffusion.parts import network_dtype, read_network
 from diffc.codecs.shared.stable_diffusion.prompt_embedding import Embedding, embedding_of
+from diffc.codecs.shared.stable_diffusion.quantised import quantise
+from diffc.decode_options import PRECISIONS
 from diffc.models.identity import fingerprint
 
 KIND = DIFFUSERS.name
@@ -45,9 +50,11 @@ class DiffusersNetworks:
         The pipeline's directory.
     device : str
         Where the networks run.
+    precision : str, optional
+        Of the predicting network's linear layers, see `quantise`; None is as they are.
     """
 
-    def __init__(self, folder: Path, device: str) -> None:
+    def __init__(self, folder: Path, device: str, precision: str | None = None) -> None:
         pipeline = read_pipeline(folder)
         self.folder, self.device = folder, device
         self.name = pipeline.classes[pipeline.network]
@@ -69,19 +76,21 @@ class DiffusersNetworks:
             )
         self.dtype = network_dtype(device, fast_dtype(device))
         self.network = to_device(read_network(pipeline, pipeline.network, self.dtype), device)
+        if precision is not None:
+            quantise(self.network, precision)
         if self.name == UNET and torch.device(device).type not in ("cpu", "cuda"):
             # where torch has no fused attention, its matrices of positions squared are cut up
             network: Any = self.network
             network.set_attention_slice("auto")
 
-    def denoiser(self, embedding: Embedding) -> TableDenoiser:
-        """Return the denoiser under a prompt."""
+    def denoiser(self, embedding: Embedding, reuse: FeatureReuse | None = None) -> TableDenoiser:
+        """Return the denoiser under a prompt, for all uses or for one walk."""
         there = embedding.to(self.device, self.dtype)
         tiling = self.shape.tiling
         if self.name == TRANSFORMER:
-            return self._wrap(ConditionedTransformer(self.network, there, tiling))
+            return self._wrap(ConditionedTransformer(self.network, there, tiling, reuse))
         factor = self.autoencoder.factor
-        return self._wrap(ConditionedUNet(self.network, there, tiling, factor))
+        return self._wrap(ConditionedUNet(self.network, there, tiling, factor, reuse))
 
 
 class DiffusersModel:
@@ -109,6 +118,13 @@ class DiffusersModel:
         self.denoiser = networks.denoiser(embedding)
         self.sigmas = list(self.denoiser.sigmas)
         self._autoencoder = networks.autoencoder
+        self._networks, self._embedding = networks, embedding
+
+    def walker(self, cache: int) -> Denoiser:
+        """Return a denoiser for the steps of one walk, see `LatentModel.walker`."""
+        if cache == 1:
+            return self.denoiser
+        return self._networks.denoiser(self._embedding, FeatureReuse(cache))
 
     def analyse(self, pixels: Tensor) -> Tensor:
         """Map pixels (1, 3, H, W) in [0, 1], sides multiples of `multiple`, to a latent."""
@@ -127,7 +143,16 @@ class DiffusersModel:
         return max(_SHORTEST_TAIL, left)
 
 
-def load(folder: Path, device: str, prompt: str = "") -> DiffusersModel:
+# each reads networks of its own, which are kept under its name
+_READERS: dict[str | None, Callable[[Path, str], DiffusersNetworks]] = {
+    None: DiffusersNetworks,
+    **{each: partial(DiffusersNetworks, precision=each) for each in PRECISIONS},
+}
+
+
+def load(
+    folder: Path, device: str, prompt: str = "", precision: str | None = None
+) -> DiffusersModel:
     """Return the model of a folder under a prompt; the networks are read once in a process.
 
     Raises
@@ -135,11 +160,11 @@ def load(folder: Path, device: str, prompt: str = "") -> DiffusersModel:
     OSError
         If the folder holds no model that can be used here.
     ModelNotAvailableError
-        If the packages of the extra ``models`` are not installed.
+        If the packages of the extra ``models`` are not installed, or, for a precision, torchao.
     ValueError
         If the prompt is too long for the model.
     """
-    networks = load_once(DiffusersNetworks, folder, device)
+    networks = load_once(_READERS[precision], folder, device)
     return DiffusersModel(networks, prompt)
 
 
