@@ -84,12 +84,10 @@ def _run(args: argparse.Namespace) -> int:
     if args.results is not None:
         _check_writable(args.results)
     bars = Bars()
-    try:
+    with bars:
         failed, run_file = _code(args, bars)
         if args.folder is not None and not args.no_speed:
             failed += _time(args, run_file, bars)
-    finally:
-        bars.close()
     _show(args)
     return SOME_FAILED if failed else 0
 

@@ -68,7 +68,7 @@ def _run(args: argparse.Namespace) -> int:
 
     codecs = split_specs(args.codecs) if args.codecs else default_codecs(bars.complain)
     weights = args.perceptual_weights
-    try:
+    with bars:
         found = compare(
             photo,
             out,
@@ -81,8 +81,6 @@ def _run(args: argparse.Namespace) -> int:
             progress=bars.show,
             complain=bars.complain,
         )
-    finally:
-        bars.close()
     print_tables([found.table()], sys.stdout)
     print(found.sheet)
     print(found.page)

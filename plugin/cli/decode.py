@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 from diffc.api import info
-from diffc.cli.items import Item, check_target, plan, run_all, write
+from diffc.cli.items import Item, check_target, plan, run_all, stream_of, write
 from diffc.cli.progress import Bars
-from diffc.file_io import STANDARD
 
 
 def add_to(commands: Any) -> None:
@@ -57,8 +55,7 @@ def taken_options(args: argparse.Namespace) -> dict[str, Any]:
 
 def _run(args: argparse.Namespace) -> int:
     items = plan(args.inputs, args.output, ".png", args.usage)
-    # what is printed must not mix with the data
-    stream = sys.stderr if any(each.target == STANDARD for each in items) else sys.stdout
+    stream = stream_of(items)
     options = taken_options(args)
     earlier: set[str] = set()
     bars = Bars(len(items))
@@ -73,10 +70,8 @@ def _run(args: argparse.Namespace) -> int:
             line = _decode(item, options | {"progress": progress})
         bars.line(line, stream)
 
-    try:
-        return run_all(items, work, lambda item: item.source, lambda t: bars.line(t, sys.stderr))
-    finally:
-        bars.close()
+    with bars:
+        return run_all(items, work, str, bars.complain)
 
 
 def _decode(item: Item, options: dict[str, Any]) -> str:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 from diffc.cli.arguments import Parser, add_flags, taken_flags, value_of
-from diffc.cli.items import Item, check_target, plan, run_all, write
+from diffc.cli.items import Item, check_target, plan, run_all, stream_of, write
 from diffc.cli.progress import Bars
 from diffc.errors import CodecNotAvailableError
-from diffc.file_io import STANDARD
 
 _NAMED = (
     "backend",
@@ -108,8 +106,7 @@ def key_and_value_of(text: str) -> tuple[str, Any]:
 def _run(args: argparse.Namespace) -> int:
     items = plan(args.inputs, args.output, ".diffc", args.usage)
     options = taken_options(args)
-    # what is printed must not mix with the data
-    stream = sys.stderr if any(each.target == STANDARD for each in items) else sys.stdout
+    stream = stream_of(items)
     earlier: set[str] = set()
     bars = Bars(len(items))
 
@@ -120,10 +117,8 @@ def _run(args: argparse.Namespace) -> int:
             line = _encode(item, args, options | ({"progress": progress} if progress else {}))
         bars.line(line, stream)
 
-    try:
-        return run_all(items, work, lambda item: item.source, lambda t: bars.line(t, sys.stderr))
-    finally:
-        bars.close()
+    with bars:
+        return run_all(items, work, str, bars.complain)
 
 
 def taken_options(args: argparse.Namespace) -> dict[str, Any]:

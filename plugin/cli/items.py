@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TextIO, TypeVar
 
 from PIL import Image
 
@@ -27,6 +27,15 @@ class Item:
     source: str
     target: str
 
+    def __str__(self) -> str:
+        """Return what messages call it."""
+        return self.source
+
+
+def stream_of(items: Iterable[Item]) -> TextIO:
+    """Return where lines are printed that must not mix with data on standard output."""
+    return sys.stderr if any(each.target == STANDARD for each in items) else sys.stdout
+
 
 def plan(
     sources: Sequence[str], output: str | None, extension: str, usage: Callable[[str], None]
@@ -38,8 +47,9 @@ def plan(
     sources : sequence of str
         Names of the files to read.
     output : str, optional
-        A file, an existing folder or ``-``; an address that ends in a slash is a folder.  If left out, each output stands beside its input, and
-        that of standard input goes to standard output.
+        A file, an existing folder or ``-``; an address that ends in a slash is a folder.  If left
+        out, each output stands beside its input, and that of standard input goes to standard
+        output.
     extension : str
         Of the outputs that the caller gives no name.
     usage : callable

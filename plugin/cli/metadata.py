@@ -76,7 +76,7 @@ def _run(args: argparse.Namespace) -> int:
         stream = sys.stderr if target == STANDARD else sys.stdout
         print(f"{target}: {len(made)} bytes, {len(made) - len(data):+} of metadata", file=stream)
 
-    return run_all(items, work, lambda item: item.source, _complain)
+    return run_all(items, work, str, _complain)
 
 
 def _complain(text: str) -> None:

@@ -131,10 +131,8 @@ def _fetch(args: argparse.Namespace) -> int:
             record = fetch(name, revision=args.revision, variant=args.variant, progress=progress)
         bars.line(_arrived(record), sys.stdout)
 
-    try:
-        return run_all(args.names, work, _shown, lambda text: bars.line(text, sys.stderr))
-    finally:
-        bars.close()
+    with bars:
+        return run_all(args.names, work, _shown, bars.complain)
 
 
 def _shown(name: str) -> str:
@@ -196,10 +194,8 @@ def _verify(args: argparse.Namespace) -> int:
             verify(record, progress)
         bars.line(f"{record.name}: {len(record.files)} files as they were", sys.stdout)
 
-    try:
-        return run_all(names, work, _shown, lambda text: bars.line(text, sys.stderr))
-    finally:
-        bars.close()
+    with bars:
+        return run_all(names, work, _shown, bars.complain)
 
 
 def _convert(args: argparse.Namespace) -> int:

@@ -26,6 +26,13 @@ class Bars:
         if self._shown and files > 1:
             self._all = _bar(total=files, unit="file")
 
+    def __enter__(self) -> None:
+        """Do nothing: bars come with what they show."""
+
+    def __exit__(self, *_: object) -> None:
+        """Remove the bars."""
+        self.close()
+
     def close(self) -> None:
         """Remove the bars."""
         if self._all is not None:

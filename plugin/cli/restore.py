@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffc.cli.items import Item, check_target, plan, run_all, write
+from diffc.cli.items import Item, check_target, plan, run_all, stream_of, write
 from diffc.cli.progress import Bars
 from diffc.file_io import STANDARD
 
@@ -70,8 +69,7 @@ def _run(args: argparse.Namespace) -> int:
     sources = list(_files(args.inputs, args.usage))
     in_folder = args.output is not None and Path(args.output).is_dir()
     items = plan(sources, args.output, ".png" if in_folder else ".restored.png", args.usage)
-    # what is printed must not mix with the data
-    stream = sys.stderr if any(each.target == STANDARD for each in items) else sys.stdout
+    stream = stream_of(items)
     options = {"realism": args.realism, "strength": args.strength, "steps": args.steps}
     options |= {"model": args.model, "device": args.device}
     options["consistent"] = False if args.free else None
@@ -87,10 +85,8 @@ def _run(args: argparse.Namespace) -> int:
             line = _restore(item, options | {"progress": progress}, compare=args.compare)
         bars.line(line, stream)
 
-    try:
-        return run_all(items, work, lambda item: item.source, lambda t: bars.line(t, sys.stderr))
-    finally:
-        bars.close()
+    with bars:
+        return run_all(items, work, str, bars.complain)
 
 
 def _files(inputs: list[str], usage: Any) -> Iterator[str]:

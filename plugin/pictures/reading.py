@@ -45,13 +45,13 @@ def open_input(source: str) -> BinaryIO:
 def read_picture(source: str | BinaryIO) -> Image.Image:
     """Read a picture, turned as its EXIF orientation says, with at most 8 bits a channel.
 
+    Its ``info`` holds ``exif``, ``xmp`` and ``icc_profile`` whatever the format keeps them in.
+    What is left out, such as further pictures of the file, is told by warnings.
+
     Parameters
     ----------
     source : str or binary file
         A path, ``-`` for standard input, or a file that can be read from any position.
-
-    Its ``info`` holds ``exif``, ``xmp`` and ``icc_profile`` whatever the format keeps them in.
-    What is left out, such as further pictures of the file, is told by warnings.
 
     Raises
     ------
