@@ -113,6 +113,7 @@ def _picture(folder: Path, tokens: Tensor, options: DecodeOptions) -> Tensor:
             initial_noise(_SEED, model.shape((tokens.shape[0], tokens.shape[1])), device),
             steps=options.at_least_one_step(DEFAULT_STEPS),
             guidance=options.guidance,
+            cache=options.cache or 1,
             progress=options.progress,
         )
         return model.synthesise(made)

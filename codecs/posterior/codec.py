@@ -21,7 +21,7 @@ from diffc.codec import (
     option,
 )
 from diffc.codecs.shared.acceleration import Acceleration, cache_option, precision_option
-from diffc.codecs.shared.declarations import DIFFUSERS, PATCH, region_option, seed_option
+from diffc.codecs.shared.declarations import COD, DIFFUSERS, PATCH, region_option, seed_option
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PosteriorCodec(Codec):
-    """Reverse channel coding with the embedded model, or one of diffusers."""
+    """Reverse channel coding with the embedded model, one of diffusers, or CoD."""
 
     name = "posterior"
     description = "reverse channel coding of the diffusion posterior (DiffC)"
     traits = Traits(
         generative=True, continuous_rate=True, progressive=True, region_of_interest=True
     )
-    kinds = (PATCH, DIFFUSERS)
+    kinds = (PATCH, DIFFUSERS, COD)
     weights_licence = "MIT"
     needs = ("torch",)
     number = 7
@@ -74,11 +74,12 @@ class PosteriorCodec(Codec):
         from diffc.codecs.posterior.candidates import Candidates
         from diffc.codecs.posterior.encoder import EncoderWalk, walk_to_rate
         from diffc.codecs.posterior.walk import Walk
-        from diffc.codecs.shared.latents.models import analyse_picture, chosen
+        from diffc.codecs.shared.latents.models import analyse_picture, chosen, describe_picture
         from diffc.codecs.shared.latents.walk import grid_of
 
         with torch.inference_mode():
-            model = chosen(self, precision=self.precision)
+            known = chosen(self, precision=self.precision)
+            description, model = describe_picture(known, picture)
             target, weights = analyse_picture(model, picture, self.roi)
             channels, rows, columns = target.shape[1:]
             grid = grid_of(model.sigmas, self.steps)
@@ -91,10 +92,17 @@ class PosteriorCodec(Codec):
                 time=grid[0],
             )
             towards = EncoderWalk(walk, target, weights, grid)
-            length = len(self._parameters(1, 0).pack())
-            walk_to_rate(towards, rate, length, model.sigmas, progress)
+            walk_to_rate(
+                towards,
+                rate,
+                len(self._parameters(1, 0).pack()),
+                model.sigmas,
+                progress,
+                described=len(description),
+            )
         parameters = self._parameters(walk.steps, walk.time)
-        return Encoded(towards.encoder.finish(), parameters.pack(), model.fingerprint)
+        payload = description + towards.encoder.finish()
+        return Encoded(payload, parameters.pack(), model.fingerprint)
 
     def _parameters(self, coded_steps: int, time: int) -> PosteriorParameters:
         from diffc.codecs.posterior.bitstream import PosteriorParameters
@@ -116,13 +124,14 @@ class PosteriorCodec(Codec):
 
         from diffc.codecs.posterior.bitstream import PosteriorParameters
         from diffc.codecs.posterior.decoder import walk_again
-        from diffc.codecs.shared.latents.models import realism_of, recorded
+        from diffc.codecs.shared.latents.models import read_description, realism_of, recorded
         from diffc.codecs.shared.pictures import crop
 
         found = PosteriorParameters.unpack(coded.parameters)
         with torch.inference_mode():
             precision = found.acceleration.precision
-            model = recorded(cls, coded, options, precision=precision)
-            latent, sigma = walk_again(coded, found, model, options)
+            known = recorded(cls, coded, options, precision=precision)
+            model, walk = read_description(known, coded)
+            latent, sigma = walk_again(walk, found, model, options)
             pixels = model.synthesise(latent, sigma, realism_of(options), found.seed)
             return crop(pixels, coded.size)

@@ -9,7 +9,7 @@ from diffc.codecs.posterior.bitstream import PosteriorParameters
 from diffc.codecs.posterior.candidates import Candidates
 from diffc.codecs.posterior.stream import LevelModel
 from diffc.codecs.posterior.walk import Walk
-from diffc.codecs.shared.latents.models import LatentModel, latent_shape
+from diffc.codecs.shared.latents.models import LatentModel, guided_model, latent_shape
 from diffc.codecs.shared.latents.walk import finish, grid_of, read_steps, tail_denoiser
 
 
@@ -27,7 +27,7 @@ def walk_again(
     model : LatentModel
         That the file was made with.
     options : DecodeOptions
-        Of them count steps, progress, and for the steps without bits cache.
+        Of them count steps, guidance, progress, and for the steps without bits cache.
 
     Returns
     -------
@@ -56,13 +56,18 @@ def walk_again(
     for step, symbols in read_steps(coded, coded_steps, levels.decode):
         options.progress(step, total)
         walk.take(walk.denoise(), places[step + 1], symbols)
+    guided = guided_model(model, options.guidance)
+    if guided is model:
+        denoiser = tail_denoiser(model, walk.denoiser, cache, options.cache)
+    else:
+        denoiser = guided.walker(cache if options.cache is None else options.cache)
     estimate = finish(
         model,
         walk.z,
         walk.time,
         tail,
         lambda step: options.progress(coded_steps + step, total),
-        tail_denoiser(model, walk.denoiser, cache, options.cache),
+        denoiser,
     )
     options.progress(total, total)
     return estimate

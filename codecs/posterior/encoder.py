@@ -130,7 +130,13 @@ class EncoderWalk:
 
 
 def walk_to_rate(
-    walk: EncoderWalk, rate: Rate, length: int, sigmas: Sequence[float], progress: Progress
+    walk: EncoderWalk,
+    rate: Rate,
+    length: int,
+    sigmas: Sequence[float],
+    progress: Progress,
+    *,
+    described: int = 0,
 ) -> None:
     """Walk until the rate is used up.
 
@@ -146,6 +152,8 @@ def walk_to_rate(
         The model's noise levels.
     progress : callable
         Called with the step that is done and the number of steps.
+    described : int
+        Bytes of the payload before the walk.
 
     Raises
     ------
@@ -163,12 +171,13 @@ def walk_to_rate(
     def whole_walk() -> int:
         with torch.inference_mode():
             walk_down(0, None, no_progress)
-        return length + walk.length()
+        return least + walk.length()
 
-    room = rate.room(length) if rate.bounded else None
+    least = length + described
+    room = rate.room(length) - described if rate.bounded else None
     if room is not None and room < 0:
-        raise RateError(length, whole_walk)
+        raise RateError(least, whole_walk)
     if room is None:
         walk_down(quality_time(rate.quality, sigmas), None, progress)
     elif walk_down(0, room, progress) and walk.length() < 0.95 * room:
-        raise RateError(length, length + walk.length())
+        raise RateError(least, least + walk.length())

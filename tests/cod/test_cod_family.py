@@ -137,6 +137,8 @@ def test_steps_and_guidance_are_chosen_at_decoding(folders: dict[str, Path]) -> 
     assert decoded(steps=25, guidance=3.0) == default
     assert decoded(steps=4) != default
     assert decoded(guidance=1.0) != default
+    assert decoded(cache=1) == default
+    assert decoded(cache=3) != default
     seen: list[tuple[int, int]] = []
     decoded(steps=3, progress=lambda step, total: seen.append((step, total)))
     assert seen[-1] == (3, 3)

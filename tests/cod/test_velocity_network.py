@@ -15,7 +15,7 @@ from torch import Tensor
 from diffc.codecs.shared.cod.sizes import VelocityConfig
 from diffc.codecs.shared.cod.velocity_model import PixelValues, VelocityModel
 from diffc.codecs.shared.cod.velocity_network import rotated, rotation_of
-from diffc.codecs.shared.diffusion.denoisers import PURE_NOISE
+from diffc.codecs.shared.diffusion.denoisers import PURE_NOISE, flow_sigma
 from diffc.codecs.shared.tokens.fixed_length import pack
 from diffc.codecs.shared.tokens.vector_quantiser import nearest
 
@@ -185,3 +185,18 @@ def test_without_guidance_no_picture_is_not_asked_about() -> None:
     close(made, model.draw(tokens, start, steps=1, guidance=3.0))
     guided = model.draw(tokens, start, steps=3, guidance=3.0)
     assert float((guided - model.draw(tokens, start, steps=3, guidance=1.0)).abs().max()) > 0.1
+
+
+def test_what_the_first_blocks_make_is_kept_between_whole_evaluations() -> None:
+    vectors, model = vectors_of("latent"), model_of("latent")
+    condition, times = vectors.condition("stream"), [0.25, 0.5, 0.75]
+    kept = model.denoiser(condition, times, cache=2)
+    states = [noise(name, vectors.state_shape) for name in ("one", "two", "three")]
+    levels = [torch.tensor([flow_sigma(s)]) for s in reversed(times)]
+    made = [kept(x, level) for x, level in zip(states, levels, strict=True)]
+    alone = [
+        model.denoiser(condition, times)(x, level) for x, level in zip(states, levels, strict=True)
+    ]
+    close(made[0], alone[0])
+    assert float((made[1] - alone[1]).abs().max()) > 1e-2
+    close(made[2], alone[2])

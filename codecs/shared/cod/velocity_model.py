@@ -27,6 +27,7 @@ from diffc.codecs.shared.cod.sizes import PATCH, PIXEL
 from diffc.codecs.shared.cod.tokens import TokenDecoder, TokenEncoder
 from diffc.codecs.shared.cod.velocity_network import VelocityNetwork
 from diffc.codecs.shared.diffusion.denoisers import Denoiser, FlowDenoiser, flow_sigma, guided
+from diffc.codecs.shared.diffusion.feature_reuse import FeatureReuse
 from diffc.codecs.shared.diffusion.samplers import sample_flow
 from diffc.codecs.shared.diffusion.schedules import flow_walk
 from diffc.codecs.shared.models import fast_dtype
@@ -127,8 +128,9 @@ class VelocityModel:
         condition: Tensor,
         times: Sequence[float],
         network_time: Callable[[float], float] = lambda s: 1 - s,
+        cache: int = 1,
     ) -> FlowDenoiser:
-        """Return the network under a condition.
+        """Return the network under a condition, for the steps of one walk.
 
         Parameters
         ----------
@@ -138,16 +140,23 @@ class VelocityModel:
             s in (0, 1], rising.
         network_time : callable
             The time t that the network is asked at, of s.
+        cache : int
+            The network runs whole at every so many steps, see `FeatureReuse`.
         """
+        reuse = FeatureReuse(cache) if cache > 1 else None
 
         def flow(x: Tensor, s: float) -> Tensor:
             time = torch.full((len(x),), network_time(s), dtype=torch.float32, device=x.device)
-            return -self._velocity(x, time, condition)
+            if reuse is not None:
+                reuse.next_evaluation()
+            return -self._velocity(x, time, condition, reuse)
 
         return FlowDenoiser(flow, times)
 
-    def _velocity(self, x: Tensor, time: Tensor, condition: Tensor) -> Tensor:
-        made: Tensor = self.network(x, time, condition)
+    def _velocity(
+        self, x: Tensor, time: Tensor, condition: Tensor, reuse: FeatureReuse | None = None
+    ) -> Tensor:
+        made: Tensor = self.network(x, time, condition, reuse)
         return made
 
     def draw(
@@ -158,6 +167,7 @@ class VelocityModel:
         steps: int | None = None,
         guidance: float | None = None,
         order: int = 2,
+        cache: int = 1,
         progress: Progress = no_progress,
     ) -> Tensor:
         """Draw a picture that tokens could have been taken from, as the network has it.
@@ -173,6 +183,8 @@ class VelocityModel:
             one step takes that one.
         guidance : float, optional
             None is the configuration's; a network of one step has none.
+        cache : int
+            See `denoiser`.
         progress : callable
             Called with the step that is done and the number of steps.
         """
@@ -182,10 +194,11 @@ class VelocityModel:
         times = flow_walk(DEFAULT_STEPS if steps is None else steps, _LAST_STEP)
         table = times[-2::-1]
         guidance = self.config.guidance if guidance is None else guidance
-        model: Denoiser = self.denoiser(condition, table)
+        model: Denoiser = self.denoiser(condition, table, cache=cache)
         if guidance != 1:
             nothing = self.no_condition((tokens.shape[0], tokens.shape[1]))
-            model = guided(model, self.denoiser(nothing, table), guidance, _GUIDED_UP_TO)
+            other = self.denoiser(nothing, table, cache=cache)
+            model = guided(model, other, guidance, _GUIDED_UP_TO)
         return sample_flow(model, noise, times, order=order, progress=progress)
 
     def _in_one_step(self, condition: Tensor, noise: Tensor, progress: Progress) -> Tensor:

@@ -20,6 +20,7 @@ from diffc.codecs.shared.cod.layers import (
     TimeEmbedding,
 )
 from diffc.codecs.shared.cod.sizes import PIXEL, VelocityConfig
+from diffc.codecs.shared.diffusion.feature_reuse import FeatureReuse
 
 # of the slowest wave of the time, which goes from 0 to 1
 _PERIOD = 10.0
@@ -61,7 +62,13 @@ class VelocityNetwork(nn.Module):
             self.final_layer = LatentOutput(width, values)
         self.blocks = nn.ModuleList(blocks)
 
-    def forward(self, noisy: Tensor, time: Tensor, condition: Tensor) -> Tensor:
+    def forward(
+        self,
+        noisy: Tensor,
+        time: Tensor,
+        condition: Tensor,
+        reuse: FeatureReuse | None = None,
+    ) -> Tensor:
         """Estimate the velocity.
 
         Parameters
@@ -72,6 +79,8 @@ class VelocityNetwork(nn.Module):
             (N,), float32: 0 is noise, 1 is data.
         condition : Tensor
             (N, width, rows, columns), a vector for each patch.
+        reuse : FeatureReuse, optional
+            Of the walk that this evaluation is part of; what the first blocks make is kept.
 
         Returns
         -------
@@ -87,10 +96,14 @@ class VelocityNetwork(nn.Module):
         ).to(noisy.device)
         embedding = self.t_embedder(time).float()
         first, last = self._blocks()
-        states = linear(self.s_embedder["proj"], inputs)
-        modulation = F.silu(embedding)[:, None]
-        for block in first:
-            states = block(states, modulation, rotation)
+
+        def through_first() -> Tensor:
+            made = linear(self.s_embedder["proj"], inputs)
+            for block in first:
+                made = block(made, F.silu(embedding)[:, None], rotation)
+            return made
+
+        states = through_first() if reuse is None else reuse.features(through_first)
         states = F.silu(embedding[:, None] + states)
         if self.config.space == PIXEL:
             made = self._pixels(values, known, states, last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from diffc.codec import Codec, Coded, DecodeOptions, Picture
 from diffc.codecs.shared import models
+from diffc.codecs.shared.cod import latent_model as cod
+from diffc.codecs.shared.declarations import COD
 from diffc.codecs.shared.diffusion.denoisers import Denoiser
 from diffc.codecs.shared.latents import patch_model
 from diffc.codecs.shared.pictures import check_padded_size, pad_picture
@@ -93,6 +96,8 @@ def load(folder: Path, device: str, prompt: str, precision: str | None = None) -
     """Return the model of a folder, read once in a process; see the modules of its kind."""
     if takes_prompts(folder):
         return pipeline.load(folder, device, prompt, precision)
+    if kind_of(folder) == COD.name:
+        return cod.load(folder, device)
     return patch_model.load(folder, device)
 
 
@@ -122,8 +127,8 @@ def chosen(codec: Codec, prompt: str = "", precision: str | None = None) -> Late
         )
     if precision is not None and not takes_prompts(folder):
         raise OptionError(
-            f"the weights of the model {folder.name!r} have one byte each in its folder, and "
-            f"precision={precision!r} is for models of diffusers: leave it out"
+            f"the model {folder.name!r} is none of diffusers, and precision={precision!r} is for models "
+            "of diffusers: leave it out"
         )
     try:
         return load(folder, device_of(codec.device), prompt, precision)
@@ -205,6 +210,41 @@ def analyse_picture(model: LatentModel, picture: Picture, roi: Any) -> tuple[Ten
     patch = model.multiple // model.positions
     weights = position_weights(roi, picture.pixels.shape[1:], latent.shape[2:], patch)
     return latent, weights.to(model.device)
+
+
+def describe_picture(model: LatentModel, picture: Picture) -> tuple[bytes, LatentModel]:
+    """Return what a file says of its picture before a walk, and the model that knows it.
+
+    That is nothing for models that denoise all pictures alike, and CoD's tokens for its models.
+    """
+    if not isinstance(model, cod.CodLatents):
+        return b"", model
+    description = model.describe(pad_picture(picture, model.multiple))
+    return description, model.under(description, picture.size)
+
+
+def read_description(model: LatentModel, coded: Coded) -> tuple[LatentModel, Coded]:
+    """Return the model that knows what a file says of its picture, and the file's walk.
+
+    Of a prefix that ends before, the model is that of no picture.
+
+    Raises
+    ------
+    OSError
+        If the file is none of an encoder's.
+    """
+    if not isinstance(model, cod.CodLatents):
+        return model, coded
+    length = model.description_length(coded.size)
+    description, rest = coded.payload[:length], coded.payload[length:]
+    if len(description) < length and coded.truncated:
+        return model, replace(coded, payload=b"")
+    return model.under(description, coded.size), replace(coded, payload=rest)
+
+
+def guided_model(model: LatentModel, guidance: float | None) -> LatentModel:
+    """Return the model that finishes a walk; only CoD's have guidance."""
+    return model.guided(guidance) if isinstance(model, cod.CodLatents) else model
 
 
 def latent_shape(model: LatentModel, size: tuple[int, int]) -> tuple[int, int, int]:
