@@ -8,7 +8,8 @@ from typing import Any
 from diffc.codec import Codec, ModelKind, Traits, options_of
 from diffc.conformance.subject import Subject, require
 from diffc.container.layout import broken_rule
-from diffc.errors import CodecNotAvailableError
+from diffc.errors import CodecNotAvailableError, FileError
+from diffc.models.table import read_table
 from diffc.options import CORE
 from diffc.registry import check_name, load_codec
 
@@ -45,6 +46,16 @@ def check_declaration(subject: Subject) -> None:
         not codec.model_names() or licence is not None,
         f"a codec with models {codec.model_names()!r} says the licence of their weights, not None",
     )
+    for kind in codec.kinds:
+        try:
+            table = read_table(kind.published, kind.name) if kind.published else ()
+        except FileError as error:
+            raise AssertionError(str(error)) from error
+        names = [each.name for each in table]
+        require(
+            len(names) == len(set(names)),
+            f"a table has one model of a name, and {kind.published!r} has {names}",
+        )
     try:
         type(codec)()
     except Exception as error:

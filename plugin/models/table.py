@@ -100,14 +100,27 @@ def known_models() -> dict[str, KnownModel]:
     """
     found: dict[str, KnownModel] = {}
     for kind in (*model_kinds().values(), _CAPTIONERS):
-        for entry in _read(kind.published, kind.name) if kind.published else ():
+        for entry in read_table(kind.published, kind.name) if kind.published else ():
             found.setdefault(entry.name, entry)
     return found
 
 
 @lru_cache(maxsize=64)
-def _read(location: str, kind: str) -> tuple[KnownModel, ...]:
-    """Read the table at ``"package:folder/models.json"``, a list of models of a kind."""
+def read_table(location: str, kind: str) -> tuple[KnownModel, ...]:
+    """Return the models of a kind in a table.
+
+    Parameters
+    ----------
+    location : str
+        ``"package:folder/models.json"``.
+    kind : str
+        Of all of them.
+
+    Raises
+    ------
+    FileError
+        If it is missing or damaged.
+    """
     package, _, inside = location.partition(":")
     try:
         place = files(package)

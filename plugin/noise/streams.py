@@ -1,15 +1,14 @@
 """Reproducible noise: every element is a pure function of (seed, purpose, step, index, element).
 
-The values are part of the file format and never change. Word w of an index comes from
-`philox4x32` with the key (seed, purpose) and the counter (w // 4, index, step, branch), as word
-w % 4 of the block; the branch is 0 where none is given. Signs are 32 from each word: bit j of
-word w is element 32 w + j, 0 for +1 and 1
-for -1. Normals are 2 from each word: bits 0-15 of word w give element 2 w, bits 16-31 element
-2 w + 1, each by the symmetric table of 65,536 quantiles in normal_table.bin. That file is the
-zlib stream of 32,768 first differences (16 bits, low byte first) of the upper half of the table
-in units of 2**-12, and tests/make_normal_table.py writes it; no function of floating-point
-numbers takes part when noise is made. The table has mean 0, variance 0.99999912, fourth moment
-2.99924 and largest value 17715/4096 = 4.325.
+The values are part of the file format and never change. Word w of an index comes from `philox4x32`
+with the key (seed, purpose) and the counter (w // 4, index, step, branch), as word w % 4 of the
+block; the branch is 0 where none is given. Signs are 32 from each word: bit j of word w is element
+32 w + j, 0 for +1 and 1 for -1. Normals are 2 from each word: bits 0-15 of word w give element
+2 w, bits 16-31 element 2 w + 1, each by the symmetric table of 65,536 quantiles in normal_table.bin.
+That file is the zlib stream of 32,768 first differences (16 bits, low byte first) of the upper
+half of the table in units of 2**-12, and tests/make_normal_table.py writes it; no function of
+floating-point numbers takes part when noise is made. The table has mean 0, variance 0.99999912,
+fourth moment 2.99924 and largest value 17715/4096 = 4.325.
 
 Memory grows with indices times count, callers work in tiles: while they are made, about 40 bytes
 are in use for a word, 25 for a normal and 7 for a sign, of which 8, 4 and 4 are the result.

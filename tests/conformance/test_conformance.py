@@ -367,6 +367,15 @@ class Unlicensed(Thumbnail):
         return replace(super().encode(*arguments), fingerprint=bytes(4))
 
 
+class Untabled(Thumbnail):
+    """Names a table of models that is not there."""
+
+    kinds = (ModelKind("mine", published="diffc.models:mine.json"),)
+
+    def encode(self, *arguments: Any) -> Encoded:
+        return replace(super().encode(*arguments), fingerprint=bytes(4))
+
+
 @dataclass(frozen=True)
 class Lenient(Thumbnail):
     """Does not check its options."""
@@ -426,6 +435,7 @@ BROKEN = [
     (Lossy, {"lossless"}, "quality 100 keeps every pixel, but in a"),
     (Dreaming, {"traits", "lossless"}, "generates nothing"),
     (Marked, {"round_trip"}, "but this one has kinds and returned None"),
+    (Untabled, {"declaration"}, "'diffc.models:mine.json' is no table of models"),
     (Unlicensed, {"declaration"}, "licence of their weights"),
     (Speechless, {"traits", "caption"}, "traits.caption is False"),
 ]
