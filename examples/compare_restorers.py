@@ -2,8 +2,8 @@
 
     python examples/compare_restorers.py PHOTOS [--qualities 5 10 20 40] [--photos 4] [--grey]
 
-Photos are coded by Pillow (libjpeg's tables, 4:2:0), shown as they are, restored at realism 0 and by
-default, and filtered by OpenCV's bilateral filter and non-local means, each with that of several
+Photos are coded by Pillow (libjpeg's tables, 4:2:0), shown as they are, restored at realism 0, by
+default and at realism 1, and filtered by OpenCV's bilateral filter and non-local means, each with that of several
 strengths which has the best PSNR: a choice that takes the original, and that `diffc.restore` does not
 have.  Prints PSNR, PSNR-B (of the luma), VGG-19 distance (means over photos) and patch distance.
 """
@@ -65,6 +65,7 @@ def restored(photo: Image.Image, quality: int) -> dict[str, Image.Image]:
         "non-local means": best(non_local_means, shown, photo),
         "realism 0": diffc.restore(data, realism=0),
         "default": diffc.restore(data),
+        "realism 1": diffc.restore(data, realism=1),
     }
 
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 import diffc
 from diffc import registry
+from diffc.bench.contenders.lookup import contender
 from diffc.cli.main import main
 from diffc.codec import Codec, Coded, DecodeOptions, Encoded, Picture, Progress, Rate, no_progress
 from diffc.codecs.relay.codec import RelayCodec
@@ -171,6 +172,14 @@ def test_a_model_at_decoding_is_the_one_it_is_for(
     data = diffc.encode(picture, **OPTIONS, base=f"perco:{PERCO_MODEL}")
     monkeypatch.setenv("DIFFC_MODELS", str(PERCO_MODEL))
     assert diffc.decode(data, model=str(RELAY_MODEL)).size == (48, 32)
+
+
+def test_the_bench_takes_it_in_a_spec() -> None:
+    picture = drawn((48, 32), "RGB")
+    tried = contender(f"relay:model={RELAY_MODEL},base=perco:{PERCO_MODEL}", None, None)
+    attempt = tried.encode(picture, 200)
+    assert len(attempt.data) <= 200
+    assert tried.decode(attempt.data, (48, 32)).size == (48, 32)
 
 
 @pytest.mark.parametrize(
