@@ -62,7 +62,8 @@ class Clock:
     Parameters
     ----------
     device : str
-        Of torch; on a GPU CUDA's events are read, else the processor's clock.
+        Of torch; on a GPU CUDA's events are read, else the time of all processor cores together, which
+        other work on the machine does not add to.
     """
 
     def __init__(self, device: str) -> None:
@@ -75,9 +76,9 @@ class Clock:
 
     def _once(self, work: Callable[[], object]) -> float:
         if not self.cuda:
-            started = time.perf_counter()
+            started = time.process_time()
             work()
-            return 1000 * (time.perf_counter() - started)
+            return 1000 * (time.process_time() - started)
         with torch.cuda.device(self.device):
             first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
             torch.cuda.synchronize()

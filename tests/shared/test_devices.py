@@ -12,6 +12,7 @@ import pytest
 import torch
 from conftest import COD_MODEL, MODEL
 from fake_device import NAME, FakeDevice
+from make_cod_model import TINY_PIXELS, write_velocity
 from PIL import Image
 from tiny_perco import make_perco
 from tiny_pipelines import KINDS, make_pipeline
@@ -90,6 +91,15 @@ def test_codecs_work_on_another_device(photo: Image.Image, name: str) -> None:
     # the group norms of CoD are summed in it
     if name != "cod":
         check_formats(device)
+
+
+@pytest.mark.parametrize("options", [{}, {"cache": 2}], ids=["every step", "kept features"])
+def test_cod_draws_on_another_device(
+    photo: Image.Image, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    model = write_velocity(tmp_path / "cod", TINY_PIXELS)
+    with diffc.decoding(steps=3, **options):
+        check(there_and_here(photo, "cod", {"model": str(model)}))
 
 
 @pytest.fixture(scope="module")
