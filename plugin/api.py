@@ -36,7 +36,8 @@ def encode(image: Any, **options: Any) -> bytes:
     **options
         ``backend`` (a codec's name); one of ``bpp`` (file bits over pixels, above 0),
         ``target_size`` (bytes of the file) and ``quality`` (0 to 100, the default is 50);
-        ``exif``, ``icc_profile``, ``xmp`` (bytes to store); ``alpha`` ("keep" or "drop", or true or false);
+        ``exif``, ``icc_profile``, ``xmp`` (bytes to store); ``alpha`` ("keep" or "drop", or true or
+        false);
         ``progress`` (a function of step and total); ``allow_download`` (whether a model that is
         named and not here may be fetched); and the codec's own, such as ``model``,
         ``device``, ``steps``.  Or ``quality="keep"``: the bytes of the file that an unchanged

@@ -17,9 +17,10 @@ from diffc.bench.report.page import PAGE, write_report
 from diffc.bench.report.results import Results, read_results
 from diffc.bench.report.tables import Table, comparison_table
 from diffc.bench.run.pictures import read_rgb
+from diffc.bench.run.preparation import Complain, prepare
 from diffc.bench.run.records import Row
 from diffc.bench.run.run_file import RUN, read_run
-from diffc.bench.run.runner import Complain, ItemProgress, prepare, run
+from diffc.bench.run.runner import ItemProgress, run
 from diffc.errors import reason_of
 
 DEFAULT_BPP = 0.05
@@ -121,7 +122,7 @@ def compare(
     target_size : int, optional
         Most bytes of each file.
     perceptual_weights, device
-        See `diffc.bench.run.runner.prepare`.
+        See `diffc.bench.run.preparation.prepare`.
     anew : bool
         Remove what an earlier comparison has made.
     progress, complain : callable

@@ -133,7 +133,8 @@ def _code(args: argparse.Namespace, bars: Bars) -> tuple[int, RunFile]:
         return 0, run_file
     from diffc.bench.contenders.specs import split_specs
     from diffc.bench.run.pictures import find_pictures
-    from diffc.bench.run.runner import prepare, run
+    from diffc.bench.run.preparation import prepare
+    from diffc.bench.run.runner import run
 
     codecs = split_specs(args.codecs)
     paths = find_pictures(args.folder)[: args.images]

@@ -406,9 +406,10 @@ def test_another_package_offers_a_codec(photo):
 
 @pytest.mark.usefixtures("foreign")
 def test_two_codecs_of_one_factory_have_rows_of_their_own(photo, tmp_path):
+    from diffc.bench.run.preparation import prepare
     from diffc.bench.run.records import RowStore
     from diffc.bench.run.run_file import read_run
-    from diffc.bench.run.runner import prepare, run
+    from diffc.bench.run.runner import run
 
     photo.save(tmp_path / "a.png")
     out, specs = tmp_path / "out", ["flat:depth=8", "flat:depth=2"]

@@ -24,9 +24,10 @@ from diffc.bench.contenders.lookup import contender
 from diffc.bench.contenders.registered import RegisteredContender
 from diffc.bench.run import preparation
 from diffc.bench.run.pictures import find_pictures, named, read_rgb
+from diffc.bench.run.preparation import prepare
 from diffc.bench.run.records import ROWS, RowStore
 from diffc.bench.run.run_file import Places, read_run
-from diffc.bench.run.runner import prepare, run
+from diffc.bench.run.runner import run
 
 BPPS = (1.0, 2.0)
 
@@ -117,7 +118,7 @@ def test_the_work_goes_image_by_image_and_says_how_far_it_is(folder, tmp_path):
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from diffc.bench.run import records, runner
+from diffc.bench.run import preparation, records, runner
 
 where, count = sys.argv[3], int(sys.argv[4])
 append = records.RowStore.append
@@ -134,7 +135,7 @@ def torn(store, row):
     append(store, row)
 
 records.RowStore.append = torn
-prepared = runner.prepare(Path(sys.argv[1]), ["jpeg", "jpeg-ds"], [1.0, 2.0], Path(sys.argv[2]))
+prepared = preparation.prepare(Path(sys.argv[1]), ["jpeg", "jpeg-ds"], [1.0, 2.0], Path(sys.argv[2]))
 runner.run(prepared)
 raise SystemExit("it was not killed")
 """

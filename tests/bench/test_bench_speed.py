@@ -10,9 +10,10 @@ import codecs_for_tests  # noqa: F401 - registers codecs
 import pytest
 from PIL import features
 
+from diffc.bench.run.preparation import prepare
 from diffc.bench.run.records import DESCRIPTION, SPEED, JsonLines, Speed
 from diffc.bench.run.run_file import read_run
-from diffc.bench.run.runner import prepare, run
+from diffc.bench.run.runner import run
 from diffc.bench.run.speed import Job, jobs, measure_all
 
 

@@ -14,8 +14,8 @@ from PIL import Image
 import diffc
 from diffc import registry
 from diffc.bench import comparison
+from diffc.bench.run.preparation import prepare
 from diffc.bench.run.records import RowStore
-from diffc.bench.run.runner import prepare
 from diffc.builtin_codecs import DEFAULT_CODEC
 from diffc.cli.main import main
 

@@ -1,9 +1,9 @@
 """Codecs under test by their specs.
 
 There are those of Pillow and its plugins (`diffc.bench.contenders.host_codecs`), each also with
-``-ds`` for "shrink, code, enlarge", and as ``restore:from=jpeg`` shown by `diffc.restore`; those of diffc's registry, to which any package can add by the entry point
-group ``diffc.codecs``; and codecs with files of their own kind, which a package offers in the
-group ``diffc.contenders``::
+``-ds`` for "shrink, code, enlarge", and as ``restore:from=jpeg`` shown by `diffc.restore`; those of
+diffc's registry, to which any package can add by the entry point group ``diffc.codecs``; and codecs
+with files of their own kind, which a package offers in the group ``diffc.contenders``::
 
     [project.entry-points."diffc.contenders"]
     mbt2018 = "my_package.bench:contender"
@@ -31,8 +31,6 @@ from diffc.bench.contenders.restored import NAME as RESTORED
 from diffc.bench.contenders.restored import RestoredContender
 from diffc.bench.contenders.shrunk import SCALES, Distance, HostContender, LevelCache
 from diffc.bench.contenders.specs import parse_spec
-
-__all__ = ["ENTRY_POINTS", "Attempt", "Contender", "Distance", "contender", "contenders", "known"]
 
 ENTRY_POINTS = "diffc.contenders"
 SHRUNK = "-ds"

@@ -51,13 +51,8 @@ def to_luma(picture: Image.Image) -> NDArray[np.float64]:
     return luma
 
 
-def to_tensor(picture: Image.Image, device: str) -> Tensor:
-    """Return an RGB picture as (1, 3, height, width), float32 in [0, 1]."""
-    pixels = torch.from_numpy(np.array(picture)).to(device)
-    return pixels.permute(2, 0, 1)[None].float() / 255
-
-
-def _to_unit(picture: Image.Image, device: str, dtype: torch.dtype) -> Tensor:
+def to_tensor(picture: Image.Image, device: str, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return an RGB picture as (1, 3, height, width), floats in [0, 1]."""
     pixels = torch.from_numpy(np.array(picture)).to(device)
     return pixels.permute(2, 0, 1)[None].to(dtype) / 255
 
@@ -112,7 +107,7 @@ def _from_piq(name: str, device: str, dtype: torch.dtype = torch.float64) -> Com
 
     def compare(original: Image.Image, decoded: Image.Image) -> float:
         # sums in float32 depend, in digits that rows keep, on how many threads add them
-        pair = [_to_unit(picture, device, dtype) for picture in (original, decoded)]
+        pair = [to_tensor(picture, device, dtype) for picture in (original, decoded)]
         with torch.inference_mode(), full_precision():
             return float(function(*pair))
 

@@ -23,7 +23,9 @@ _LONGEST_WEBP = 16383
 
 @dataclass
 class Embedded:
-    """Pictures as base64 of lossless WebP (PNG where they are too long for it), and where each file of the run went.
+    """Pictures as base64 of lossless WebP, and where each file of the run went.
+
+    Those that are too long for WebP are PNG.
 
     Parameters
     ----------

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import diffc
-from diffc.bench.contenders.contender import Identified
-from diffc.bench.contenders.lookup import Contender, contenders
+from diffc.bench.contenders.contender import Contender, Identified
+from diffc.bench.contenders.lookup import contenders
 from diffc.bench.contenders.specs import target_text
 from diffc.bench.run.machine import describe_machine
 from diffc.bench.run.pictures import Source, find_pictures, named, read_rgb, sha256_of

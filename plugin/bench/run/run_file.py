@@ -97,10 +97,6 @@ class RunFile:
     identities: dict[str, str] = field(default_factory=dict)
     comparison: bool = False
 
-    def label(self, codec: str) -> str:
-        """Return what a codec is called in tables."""
-        return self.labels.get(codec, codec)
-
 
 @dataclass(frozen=True)
 class _Image:

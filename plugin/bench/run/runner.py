@@ -18,12 +18,10 @@ from diffc.bench.contenders.contender import Contender
 from diffc.bench.contenders.specs import target_text
 from diffc.bench.measures.available import SET_MEASURES, Measurer
 from diffc.bench.run.pictures import png_bytes, read_rgb, write_into
-from diffc.bench.run.preparation import Complain, Run, prepare
+from diffc.bench.run.preparation import Complain, Run
 from diffc.bench.run.records import Row, RowStore
 from diffc.bench.run.run_file import Places
 from diffc.errors import reason_of
-
-__all__ = ["Complain", "ItemProgress", "Run", "prepare", "run"]
 
 ItemProgress = Callable[[str, int, int], None]
 
@@ -164,7 +162,7 @@ def run(
     Parameters
     ----------
     prepared : Run
-        See `prepare`.
+        See `diffc.bench.run.preparation.prepare`.
     progress : callable
         Called with what comes next, how many rows are done, and of how many.
     complain : callable
