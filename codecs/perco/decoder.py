@@ -16,7 +16,7 @@ DEFAULT_STEPS = 4
 # the level of the last step, and that of the only one: see docs/perco.md
 LAST_LEVEL, ONLY_LEVEL = 0.15, 0.5
 DEFAULT_REALISM = 1.0
-# the mean of tokens is smoother than what is drawn, as from so many times the noise
+# the mean of tokens is as smooth as an estimate from this much noise
 MEAN_LEVEL = 4.0
 
 
@@ -59,21 +59,21 @@ def estimate(
     Returns
     -------
     tuple
-        The estimate (1, channels, rows, columns), and the level that its synthesis is told.
+        The estimate (1, channels, rows, columns), and the noise level that it was made at.
     """
     condition = model.condition(tokens, present)
     mean = model.mean(condition)
     share = sum(int(each.sum()) for each in present) / present[-1].numel()
     realism = realism_of(options)
     if realism == 0:
-        return mean, MEAN_LEVEL * start_level(share, DEFAULT_STEPS)
+        return mean, MEAN_LEVEL
     steps = options.at_least_one_step(DEFAULT_STEPS)
     sigmas = decoding_levels(share, steps)
     noise = initial_noise(seed, (mean.shape[1], mean.shape[2], mean.shape[3]), model.device)
     denoiser = model.denoiser(condition, 1.0 if options.guidance is None else options.guidance)
     x = add_noise(mean, noise, sigmas[0])
     made = sample_ddim(denoiser, x, [*sigmas, 0.0], options.progress)
-    return mean.lerp(made, realism), start_level(share, DEFAULT_STEPS)
+    return mean.lerp(made, realism), sigmas[-1]
 
 
 def realism_of(options: DecodeOptions) -> float:

@@ -20,11 +20,10 @@ from torch.nn import functional as F
 
 from diffc.codecs.shared.networks.blocks import NoiseLevelEmbedding, modulated_blocks
 from diffc.codecs.shared.networks.detail import DetailDecoder, enlarged, smooth
+from diffc.codecs.shared.networks.windows import STRIDE, TAPS, faded_kernel, fading_window
 
 FAMILIES = ("av1", "hevc", "jpeg-420", "jpeg-444", "webp", "jxl", "other")
 """Of bases, in the order of the network's conditions; never to be reordered."""
-
-STRIDE, TAPS = 4, 3
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class Mean(nn.Module):
         self.from_eighth = nn.Conv2d(second, first, 1)
         self.quarter_out = _blocks(quarter, first, config, 2)
         self.leave = nn.Parameter(torch.zeros(3 * STRIDE**2, first, TAPS, TAPS))
-        self.register_buffer("window", _fading_window(), persistent=False)
+        self.register_buffer("window", fading_window(), persistent=False)
 
     def forward(self, base: Tensor, condition: Condition) -> tuple[Tensor, Tensor, Tensor]:
         """Return the picture (N, 3, H, W) and features at 1/4 and 1/8 of the size."""
@@ -137,15 +136,9 @@ class Mean(nn.Module):
         x = x + enlarged(self.from_eighth(inner), 2)
         for block in self.quarter_out:
             x = block(x, embedding)
-        added = F.pixel_shuffle(F.conv2d(x, self.kernel().to(x.dtype), padding=1), STRIDE)
+        kernel = faded_kernel(self.leave, self.window)
+        added = F.pixel_shuffle(F.conv2d(x, kernel.to(x.dtype), padding=1), STRIDE)
         return base + level * added.float(), x, inner
-
-    def kernel(self) -> Tensor:
-        """Return the outgoing windows, faded, and even: a constant feature adds a constant."""
-        faded = self.leave * self.window
-        sums = faded.sum((2, 3)).reshape(3, STRIDE**2, -1)
-        excess = (sums - sums.mean(1, keepdim=True)).reshape(len(faded), -1, 1, 1)
-        return faded - excess * self.window / self.window.sum((2, 3), keepdim=True)
 
 
 class Detail(DetailDecoder):
@@ -180,17 +173,3 @@ class Detail(DetailDecoder):
 
 def _blocks(count: int, width: int, config: RestorerConfig, expansion: int) -> nn.ModuleList:
     return modulated_blocks(count, width, config.embedding, expansion=expansion)
-
-
-def _fading_window() -> Tensor:
-    """Return the factors (48, 1, 3, 3) that make the outgoing windows fade at their borders.
-
-    A feature at a position of the 1/4 grid reaches the 12x12 pixels around it.  The output pixel
-    ``i`` of its own cell takes tap ``k`` from the cell ``k - 1`` cells away, in whose window it
-    lies at 4 (2 - k) + i.
-    """
-    size = STRIDE * TAPS
-    fade = torch.sin(torch.pi * (torch.arange(size) + 0.5) / size).square()
-    line = torch.stack([fade[STRIDE * (2 - k) : STRIDE * (3 - k)] for k in range(TAPS)], dim=1)
-    plane = line[:, None, :, None] * line[None, :, None, :]
-    return plane.reshape(1, STRIDE**2, TAPS, TAPS).repeat(3, 1, 1, 1).reshape(-1, 1, TAPS, TAPS)

@@ -22,7 +22,7 @@ from diffc.codecs.perco.bitstream import PercoParameters
 from diffc.codecs.perco.codec import PercoCodec
 from diffc.codecs.perco.model import TokenModel
 from diffc.codecs.perco.packing import packed_bits
-from diffc.codecs.shared.latents import patch_model
+from diffc.codecs.shared.latents import pixels
 from diffc.codecs.shared.models import load_once
 from diffc.pictures.pixels import from_pillow, to_tensor
 
@@ -184,7 +184,7 @@ def test_tiles_leave_no_trace(steps: int, monkeypatch: pytest.MonkeyPatch) -> No
     data = diffc.encode(picture().resize((900, 640)), quality=40, **OPTIONS)
     whole = np.asarray(diffc.decode(data, steps=steps), dtype=float)
     monkeypatch.setattr(token_model, "DENOISER_TILE", 16)
-    monkeypatch.setattr(patch_model, "_SYNTHESIS_TILE", 16)
+    monkeypatch.setattr(pixels, "TILE", 16)
     tiles = []
     in_tiles = token_model.in_tiles
 

@@ -23,7 +23,7 @@ from diffc.models.identity import kind_of
 
 KINDS = (patch_model.KIND, pipeline.KIND)
 
-DEFAULT_REALISM = 0.5
+DEFAULT_REALISM = 0.7
 """Of the detail that is drawn: chosen by looking, and by the measures of docs/ddcm.md."""
 
 

@@ -17,17 +17,22 @@ from torch.nn import functional as F
 from diffc.codecs.shared.latents.patch_transform import PatchTransform
 from diffc.codecs.shared.networks.blocks import NoiseLevelEmbedding, modulated_blocks
 from diffc.codecs.shared.networks.detail import DetailDecoder
+from diffc.codecs.shared.networks.windows import STRIDE, faded_kernel, fading_window
 
 
 @dataclass(frozen=True)
 class SynthesisConfig:
-    """Sizes of a `Synthesis` network: channels and blocks at 1/16, 1/8 and 1/4 of the size."""
+    """Sizes of a `Synthesis` network: channels and blocks at 1/16, 1/8 and 1/4 of the size.
+
+    With ``windows`` the pixels of its last features overlap and fade, so that they show no grid.
+    """
 
     channels: int = 128
     widths: tuple[int, int, int] = (224, 128, 48)
     blocks: tuple[int, int, int] = (3, 3, 2)
     embedding: int = 64
     smoothing: int = 12
+    windows: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class Synthesis(nn.Module):
     """The picture of least squared error, from a latent estimate."""
 
     channel_std: Tensor
+    window: Tensor
 
     def __init__(self, config: SynthesisConfig) -> None:
         super().__init__()
@@ -59,6 +65,7 @@ class Synthesis(nn.Module):
         self.from_pixels = nn.Conv2d(48, third, 1)
         self.quarter = modulated_blocks(config.blocks[2], third, config.embedding)
         self.leave = nn.Conv2d(third, 48, 3, padding=1)
+        self.register_buffer("window", fading_window(), persistent=False)
         # two small full-resolution layers take away the grid that a pixel shuffle leaves
         self.smooth_in = nn.Conv2d(3, config.smoothing, 5, padding=2)
         self.smooth_out = nn.Conv2d(config.smoothing, 3, 3, padding=1)
@@ -95,7 +102,12 @@ class Synthesis(nn.Module):
         features = features + self.from_pixels(F.pixel_unshuffle(linear, 4).to(dtype))
         for block in self.quarter:
             features = block(features, embedding)
-        pixels = linear + F.pixel_shuffle(self.leave(features), 4).float()
+        if self.config.windows:
+            kernel = faded_kernel(self.leave.weight.float(), self.window)
+            added = F.conv2d(features, kernel.to(dtype), padding=1)
+        else:
+            added = self.leave(features)
+        pixels = linear + F.pixel_shuffle(added, STRIDE).float()
         smoothing: Tensor = self.smooth_out(F.silu(self.smooth_in(pixels.to(dtype))))
         return pixels + smoothing.float(), features, inner
 

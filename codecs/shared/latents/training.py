@@ -123,7 +123,10 @@ def train_synthesis(
         Of the stage.
     """
     run.seed_weights()
-    synthesis, detail = read_networks(first, config_of(first))
+    found, detail = read_networks(first, config_of(first))
+    # the preset says what is trained on from those weights
+    synthesis = Synthesis(settings.network)
+    synthesis.load_state_dict(found.state_dict())
     stage = SynthesisStage(
         synthesis,
         EstimateCrops(estimates, settings.crop, run.generator(2)),
