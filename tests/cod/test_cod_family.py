@@ -123,6 +123,19 @@ def test_tokens_carry_the_picture(folders: dict[str, Path]) -> None:
     assert np.abs(first - second).max() > 20
 
 
+@pytest.mark.parametrize("model", MODELS, indirect=True)
+def test_bfloat16_is_close_to_float32(model: Path) -> None:
+    exact, fast = (read_model(model, "cpu", dtype) for dtype in (torch.float32, torch.bfloat16))
+    grid = (2, 3)
+    tokens = torch.arange(6).reshape(grid)
+    noise = torch.randn(1, *exact.shape(grid), generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        wanted, made = (each.draw(tokens, noise, steps=2, guidance=1.0) for each in (exact, fast))
+    assert made.dtype == torch.float32
+    assert float((made - wanted).abs().max()) > 0
+    assert float((made - wanted).std()) < 0.05 * float(wanted.std())
+
+
 # options of decoding
 
 
