@@ -34,7 +34,6 @@ LEAST_PSNR = 30.0
 """Between two devices' pictures of one file: far below what rounding does, far above another walk."""
 _SHAPES = {"512x512": (512, 512), "1080p": (1920, 1080)}
 _SMALL_SHAPES = {"64x64": (64, 64), "96x72": (96, 72)}
-_WALKS = (20, 30)
 
 
 @dataclass(frozen=True)
@@ -241,8 +240,10 @@ class Check:
         coding = self.clock.measure(lambda: case.encode(image, self.device))
         return coding, self.clock.measure(lambda: case.decode(data, self.device), 3)
 
-    def large_network(self, folder: Path) -> None:
+    def large_network(self, folder: Path, walks: Sequence[int]) -> None:
         """Print what ``ddcm`` takes with a network of Stable Diffusion's size."""
+        if not self.in_time("ddcm with a large network"):
+            return
         counts = write_pipeline(folder, SMALL if self.small else STABLE_DIFFUSION)
         sizes = ", ".join(f"{name} {count / 1e6:.0f} M" for name, count in counts.items())
         name, size = next(iter(self.shapes.items()))
@@ -268,7 +269,7 @@ class Check:
         print(
             f"one evaluation {step:.1f} ms; to the latent {ways[0]:.1f} ms, back {ways[1]:.1f} ms"
         )
-        for steps in _WALKS:
+        for steps in walks:
             if self.in_time(f"T = {steps}"):
                 self._walk(Case("ddcm", folder, {"steps": steps, "quality": 100}), image)
 
@@ -355,6 +356,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--minutes", type=float, default=6.5, help="after which nothing more is begun"
     )
+    parser.add_argument(
+        "--walks", type=int, nargs="+", default=[20, 30], help="steps of the large network's walks"
+    )
     parser.add_argument("--codecs", nargs="*", default=[], help="names; all if left out")
     options = parser.parse_args(arguments)
     device = device_from(options)
@@ -365,7 +369,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         torch.manual_seed(0)
         cases = cases_of(Path(place), options.codecs, small=options.small)
         check.agreement(cases)
-        check.large_network(Path(place) / "pipeline")
+        check.large_network(Path(place) / "pipeline", options.walks)
         check.speed(cases)
     release_models()
     for sentence in check.failed:

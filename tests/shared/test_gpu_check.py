@@ -29,12 +29,14 @@ def program(monkeypatch: pytest.MonkeyPatch) -> Any:
 def test_the_same_program_runs_with_small_sizes(
     program: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert program.main(["--device", "cpu", "--small", "--codecs", "dither"]) == 0
+    assert (
+        program.main(["--device", "cpu", "--small", "--walks", "2", "3", "--codecs", "dither"]) == 0
+    )
     said = capsys.readouterr().out
     for line in (
         "portable noise, normals: the same on both devices",
-        "T = 20: ",
-        "T = 30: ",
+        "T = 2: ",
+        "T = 3: ",
         "one evaluation ",
         "All that is promised holds.",
     ):
@@ -48,12 +50,16 @@ def test_the_same_program_runs_with_small_sizes(
         assert f"| dither | {shape} |" in said
 
 
-def test_what_takes_too_long_is_named(program: Any, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_takes_too_long_is_named(
+    program: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     check = program.Check("cpu", small=True, minutes=0)
     check.agreement([program.Case("dither")])
     check.speed([program.Case("dither")])
+    check.large_network(tmp_path, [2])
     said = capsys.readouterr().out
-    for what in ("dither", "dither, 64x64", "dither, 96x72"):
+    assert not any(tmp_path.iterdir())
+    for what in ("dither", "dither, 64x64", "dither, 96x72", "ddcm with a large network"):
         assert f"{what}: left out, for the time is used up\n" in said
     assert check.failed == []
 
