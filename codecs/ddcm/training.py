@@ -32,8 +32,9 @@ from diffc.codecs.shared.latents.walk import finish, grid_of
 from diffc.codecs.training.photos import Crops
 from diffc.codecs.training.run import Run, TrainingStage
 
-# of coded walks; the others are of plain noise, as after a walk by reverse channel coding
-_WALKS = 0.6
+# how often latents come from coded walks, with plain noise, as after a walk by reverse channel
+# coding, and quantised
+_KINDS, _SHARES = ("walk", "noise", "quantised"), (0.5, 0.25, 0.25)
 _RATES = (0.008, 0.6)
 """In bits per pixel."""
 _LEVELS = (0.06, 6.0)
@@ -49,16 +50,21 @@ def estimates(model: PatchModel, crops: Crops, seed: int) -> Iterator[Estimate]:
         photo = crops.batch(1)
         with torch.inference_mode():
             target = model.analyse(photo.add(1).div(2).to(model.device))
-            if chooser.random() < _WALKS:
+            kind, tail = chooser.choices(_KINDS, _SHARES)[0], chooser.choices(_TAILS, _OFTEN)[0]
+            if kind == "walk":
                 rate = _between(chooser, *_RATES)
                 x, time = _walk(model, target, round(rate * photo.shape[2] * photo.shape[3] / 8))
             else:
                 least = _between(chooser, *_LEVELS)
                 time = sum(sigma < least for sigma in model.sigmas)
-                noise = torch.randn(target.shape, generator=crops.generator).to(target.device)
                 sigma = model.sigmas[time]
-                x = add_noise(target, noise, sigma) / math.hypot(1, sigma)
-            latent, level = finish(model, x, time, chooser.choices(_TAILS, _OFTEN)[0])
+                if kind == "noise":
+                    noise = torch.randn(target.shape, generator=crops.generator)
+                    noisy = add_noise(target, noise.to(target.device), sigma)
+                else:
+                    noisy, tail = _quantised(target, sigma, chooser.random() < 0.5, crops), 1
+                x = noisy / math.hypot(1, sigma)
+            latent, level = finish(model, x, time, tail)
         pixels = photo[0].add(1).mul(127.5).round().byte()
         yield Estimate(pixels, latent[0].cpu(), level)
 
@@ -79,6 +85,16 @@ def _walk(model: PatchModel, target: Tensor, room: int) -> tuple[Tensor, int]:
     return walk.state.x, walk.state.time
 
 
+def _quantised(target: Tensor, sigma: float, dithered: bool, crops: Crops) -> Tensor:
+    """Return a latent in steps whose error has about the deviation ``sigma``."""
+    step = math.sqrt(12) * sigma
+    shift = torch.zeros_like(target)
+    if dithered:
+        uniform = torch.rand(target.shape, generator=crops.generator).to(target.device)
+        shift = step * (uniform - 0.5)
+    return ((target + shift) / step).round() * step - shift
+
+
 def _between(chooser: random.Random, low: float, high: float) -> float:
     return low * math.exp(chooser.random() * math.log(high / low))
 
@@ -87,9 +103,13 @@ def _train(run: Run) -> bool:
     settings = run.preset.settings("synthesis", SynthesisSettings)
     first = first_model(run)
     folder = run.folder / "estimates"
-    crops = run.crops(settings.estimate_crop, 8)
-    found = estimates(PatchModel(first, run.device), crops, run.preset.seed)
-    record(folder, found, settings.estimates)
+    model = PatchModel(first, run.device)
+
+    def part(number: int) -> Iterator[Estimate]:
+        crops = run.crops(settings.estimate_crop, 8, number)
+        return estimates(model, crops, run.preset.seed + number)
+
+    record(folder, part, settings.estimates)
     return train_synthesis(run, settings, folder, first, "synthesis")
 
 

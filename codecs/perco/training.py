@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from diffc.codecs.shared.latents.training import (
     train_synthesis,
     trained_synthesis,
 )
-from diffc.codecs.shared.latents.training_estimates import record
+from diffc.codecs.shared.latents.training_estimates import Estimate, record
 from diffc.codecs.shared.latents.training_export import EXACT, pixel_networks
 from diffc.codecs.shared.models import config_of, fingerprint, folder_with
 from diffc.codecs.training.export import write_model
@@ -171,8 +172,12 @@ def _train_synthesis(run: Run) -> bool:
     folder = run.folder / "perco-estimates"
     model = TokenModel(first, run.device, PatchModel(shared, run.device))
     chances = run.preset.settings("tokens", TokenSettings).losses.prefixes
-    crops = run.crops(settings.estimate_crop, 9)
-    record(folder, estimates(model, crops, chances, run.preset.seed), settings.estimates)
+
+    def part(number: int) -> Iterator[Estimate]:
+        crops = run.crops(settings.estimate_crop, 9, number)
+        return estimates(model, crops, chances, run.preset.seed + number)
+
+    record(folder, part, settings.estimates)
     start = first if SYNTHESIS in config_of(first) else shared
     return train_synthesis(run, settings, folder, start, "perco-synthesis")
 

@@ -53,13 +53,13 @@ class Run:
         """All photos, decoded, at full and half size."""
         return list(photos(self.shards))
 
-    def generator(self, stage: int) -> torch.Generator:
-        """Return a generator with a seed of its own for each stage."""
-        return torch.Generator().manual_seed(1000 * stage + self.preset.seed)
+    def generator(self, stage: int, part: int = 0) -> torch.Generator:
+        """Return a generator with a seed of its own for each stage, and for each part of one."""
+        return torch.Generator().manual_seed(10**6 * part + 1000 * stage + self.preset.seed)
 
-    def crops(self, size: int, stage: int) -> Crops:
-        """Return a source of crops, with the `generator` of the stage."""
-        return Crops(self.pictures, size, self.generator(stage))
+    def crops(self, size: int, stage: int, part: int = 0) -> Crops:
+        """Return a source of crops, with the `generator` of the stage and part."""
+        return Crops(self.pictures, size, self.generator(stage, part))
 
     def seed_weights(self) -> None:
         """Make what is initialised next the same in every run."""

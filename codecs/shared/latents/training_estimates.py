@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,22 @@ class Estimate:
     sigma: float
 
 
-def record(folder: Path, estimates: Iterator[Estimate], count: int) -> None:
-    """Write estimates, all of one size, until there are ``count``; those that are there stay."""
+def record(folder: Path, estimates: Callable[[int], Iterator[Estimate]], count: int) -> None:
+    """Write estimates, all of one size, until there are ``count``; those that are there stay.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    estimates : callable
+        Returns those of a file, given its number.
+    count : int
+        Of all files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(len(_files(folder)), -(-count // _SAMPLES)):
         several = min(_SAMPLES, count - number * _SAMPLES)
-        found = [next(estimates) for _ in range(several)]
+        found = list(itertools.islice(estimates(number), several))
         tensors = {
             "pixels": torch.stack([each.pixels for each in found]),
             "latent": torch.stack([each.latent.half() for each in found]),
