@@ -16,6 +16,7 @@ from PIL import Image
 from diffc.bench.report.page import codec_table, write_report
 from diffc.bench.report.page_pictures import embed, spread
 from diffc.bench.report.results import read_results
+from diffc.bench.report.tables import quality_table
 from diffc.bench.run.records import SPEED, RowStore
 from diffc.bench.run.run_file import Places
 
@@ -127,6 +128,24 @@ def test_codecs_that_failed_throughout_and_rows_that_are_not_there(run_folder):
     page = page_of(run_folder)
     assert page.row("avif", 0)[1:] == ["–"] * 5
     assert "2 of 2 images not coded" in page.row("avif", 0)[0]
+
+
+def test_a_codec_that_ran_at_other_targets_only_has_no_line(run_folder):
+    rows = RowStore(run_folder).rows()
+    first = min(row.target_bpp for row in rows)
+    (run_folder / "rows.jsonl").unlink()
+    store = RowStore(run_folder)
+    for row in rows:
+        if row.codec != "avif" or row.target_bpp != first:
+            store.append(row)
+    results = read_results(run_folder)
+    targets = results.run_file.targets
+    missing, complete = (quality_table(results, target) for target in (first, targets[-1]))
+    assert first != targets[-1]
+    assert "avif" not in [line.label for line in missing.lines]
+    assert list(missing.notes) == ["Coded for other targets only: avif."]
+    assert "avif" in [line.label for line in complete.lines]
+    assert not complete.notes
 
 
 def test_a_run_without_rows_summary_speed_and_pictures(run_folder):

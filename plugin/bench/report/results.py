@@ -120,6 +120,11 @@ class Results:
         """Tell whether a codec's files meet the target for every image of the run."""
         return cell.reached == len(self.run_file.images)
 
+    def only_at_others(self, cell: Cell) -> bool:
+        """Tell whether a codec has no rows at the cell's target, but has some at another one."""
+        others = (self.cells[cell.codec, target] for target in self.run_file.targets)
+        return not _count(cell) and any(map(_count, others))
+
     def curve(self, codec: str) -> list[Cell]:
         """Return a codec's cells that all images reached; others are no points of one curve."""
         cells = (self.cells[codec, target] for target in self.run_file.targets)
@@ -194,6 +199,10 @@ def write_summary(results: Results) -> None:
     }
     text = json.dumps(summary, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
     write_whole(results.folder / SUMMARY, text.encode())
+
+
+def _count(cell: Cell) -> int:
+    return cell.images + cell.errors
 
 
 def choose_anchor(codecs: Sequence[str], wanted: str | None) -> str:

@@ -147,15 +147,19 @@ def quality_table(results: Results, target: float) -> Table:
     cells = [results.cell(codec, target) for codec in results.run_file.codecs]
     measures = results.averaged
     best = _best([cell.measures for cell in cells if results.meets(cell)], measures)
-    lines = []
+    lines, left_out = [], []
     for number, cell in enumerate(cells):
+        if results.only_at_others(cell):
+            left_out.append(results.label(cell.codec))
+            continue
         rivals = best if results.meets(cell) else {}
         figures = [_measured(cell.measures, each, rivals, cell) for each in measures]
         rate = Figure(NONE if cell.bpp is None else f"{cell.bpp:.4f}")
         remark = _remark(cell, len(results.run_file.images))
         lines.append(Line(results.label(cell.codec), [rate, *figures], remark, number))
     columns = [Column("bpp"), *map(_column, measures)]
-    return Table(f"At most {target_text(target)} bpp", columns, lines)
+    notes = [f"Coded for other targets only: {', '.join(left_out)}."] if left_out else []
+    return Table(f"At most {target_text(target)} bpp", columns, lines, notes)
 
 
 def comparison_table(results: Results, rows: Sequence[Row], title: str) -> Table:
@@ -236,6 +240,8 @@ def spectrum_table(results: Results, target: float) -> Table | None:
     lines = []
     for number, codec in enumerate(results.run_file.codecs):
         cell = results.cell(codec, target)
+        if results.only_at_others(cell):
+            continue
         texts = [_text(cell.measures.get(band), 2) for band in BANDS]
         lines.append(Line(results.label(codec), [*map(Figure, texts)], codec=number))
     if all(figure.text == NONE for line in lines for figure in line.figures):
