@@ -23,7 +23,8 @@ class RelaySettings(StageSettings):
     """Of the stage ``relay``.
 
     ``detailed`` crops of a batch are those whose detail is drawn and judged; ``variants`` are base
-    pictures by AV1 of each photo, ``shares`` how often a crop is of which family.
+    pictures by AV1 of each photo, ``shares`` how often a crop is of which family, ``drawings`` how
+    many pictures of text and graphics are made.
     """
 
     detailed: int
@@ -31,6 +32,7 @@ class RelaySettings(StageSettings):
     shares: dict[str, float]
     network: RestorerConfig
     losses: DetailLosses
+    drawings: int = 60
 
 
 def write_restoring_model(folder: Path, network: Restorer) -> None:
@@ -50,6 +52,7 @@ def _train(run: Run) -> bool:
             families=settings.shares,
             variants=settings.variants,
             seed=run.preset.seed,
+            drawings=settings.drawings,
         )
     run.seed_weights()
     stage = RestorerStage(

@@ -83,6 +83,7 @@ embedding = 8
 [perco-synthesis.losses]
 [relay]
 variants = 2
+drawings = 3
 batch = 2
 detailed = 1
 crop = 64
