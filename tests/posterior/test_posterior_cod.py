@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import math
 import subprocess
@@ -119,7 +120,7 @@ def test_a_chain_of_steps_ends_as_in_public() -> None:
     torch.testing.assert_close(z[0], wanted, rtol=0, atol=1e-4)
     rest = FACTS["chain"]["denoise"]
     guided = latents(rest["guidance"])
-    for k, k_next in zip(rest["k"], rest["k"][1:], strict=False):
+    for k, k_next in itertools.pairwise(rest["k"]):
         x0hat = denoise_scaled(guided.denoiser, z, sigma_of(k))
         z = advance(ddim_weights(sigma_of(k), sigma_of(k_next)), z, x0hat)
     wanted = torch.from_numpy(np.load(VECTORS / "latent.diffc.chain_x0.npy"))
